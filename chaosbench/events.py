@@ -1,0 +1,43 @@
+"""Things that happened, as the sinks hear of them. One flat type; the kind is its name.
+
+Sinks match on :class:`Kind`; ``data`` holds JSON values only, so that an event
+goes to ``events.jsonl`` as it is. The contract of each kind is in ``docs/events.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What can happen during a run."""
+
+    RUN_STARTED = "run_started"
+    SCENARIO_STARTED = "scenario_started"
+    STAGE = "stage"
+    PROGRESS = "progress"
+    FAULT_INJECTING = "fault_injecting"
+    FAULT_INJECTED = "fault_injected"
+    FAULT_HEALED = "fault_healed"
+    FAULT_FAILED = "fault_failed"
+    HEAL_FAILED = "heal_failed"
+    LEADER_CHANGED = "leader_changed"
+    WINDOW_OPENED = "window_opened"
+    WINDOW_CLOSED = "window_closed"
+    GENERATOR_SUSPECT = "generator_suspect"
+    SINK_FAILED = "sink_failed"
+    WARNING = "warning"
+    SCENARIO_FINISHED = "scenario_finished"
+    RUN_FINISHED = "run_finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One happening, stamped with the run's clock (nanoseconds)."""
+
+    at_ns: int
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,41 @@
+"""``kill``: SIGKILL a member's container; start it again after ``hold``.
+
+``docker kill`` also cancels the container's restart policy, so the container
+stays down until it is started: ``hold`` is the outage of the member.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from chaosbench.cluster import Cluster
+from chaosbench.model.cluster import Member, Role, RunState
+from chaosbench.model.scenario import STRICT
+from chaosbench.units import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Kill:
+    """SIGKILL the target's container; start it again after ``hold``."""
+
+    kind: ClassVar[str] = "kill"
+    hits: ClassVar[frozenset[Role]] = frozenset(Role)
+
+    target: str
+    hold: Seconds = Field(default=15.0, gt=0)
+
+    async def inject(self, cluster: Cluster, member: Member) -> None:
+        """Kill it."""
+        await cluster.kill(member)
+
+    async def heal(self, cluster: Cluster, member: Member) -> None:
+        """Start it unless it runs."""
+        if await cluster.state(member) is not RunState.RUNNING:
+            await cluster.start(member)
+
+    def remedy(self, member: Member) -> str:
+        """Start the container."""
+        return f"docker start {member.container_id[:12]}"

@@ -1,0 +1,1 @@
+"""The nouns of chaosbench: frozen values without behaviour that does I/O."""

@@ -1,0 +1,134 @@
+"""What a scenario file asks for, after it has been checked. The YAML's dicts end in the loader."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from chaosbench.units import Rate, Seconds
+
+STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+"""Settings classes refuse keys that they do not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Stage:
+    """A ramp: the arrival rate moves linearly to ``to`` over ``over`` seconds."""
+
+    over: Seconds
+    to: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class StreamSettings:
+    """How one stream of load arrives and how long its clients wait.
+
+    Open loop when ``rate`` is given: operations arrive on a schedule whether or
+    not earlier ones are done. Closed loop when ``clients`` is given: each client
+    sends its next operation when the last one is done (plus ``think``).
+
+    timeout:          seconds from sending to giving up on an operation
+    connect_timeout:  seconds for one connection attempt, authentication included
+    deadline:         open loop: an arrival older than this is shed, not sent
+    backlog:          open loop: arrivals that may wait for a free connection
+    connections:      open loop: connections that serve the arrivals
+    """
+
+    name: str = ""
+    rate: Rate | None = None
+    arrivals: Literal["constant", "poisson"] = "constant"
+    stages: tuple[Stage, ...] = ()
+    connections: int = Field(default=32, ge=1, le=20_000)
+    backlog: int = Field(default=10_000, ge=0)
+    deadline: Seconds = 5.0
+    clients: int | None = Field(default=None, ge=1, le=20_000)
+    think: Seconds = 0.0
+    timeout: Seconds = Field(default=5.0, gt=0)
+    connect_timeout: Seconds = Field(default=5.0, gt=0)
+
+    @property
+    def workers(self) -> int:
+        """Connections that this stream holds open."""
+        return self.connections if self.clients is None else self.clients
+
+
+class Workload(Protocol):
+    """The settings of a workload; what it does is the engine's business (``chaosbench.workload``)."""
+
+    @property
+    def kind(self) -> str:
+        """The name in the YAML."""
+        ...
+
+
+class Injector(Protocol):
+    """The settings of a fault; what it does is in ``chaosbench.injectors``."""
+
+    @property
+    def kind(self) -> str:
+        """The name in the YAML."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """Role or name of what is hit, resolved when the fault is injected."""
+        ...
+
+    @property
+    def hold(self) -> float:
+        """Seconds between injection and healing; 0 for a fault that heals itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Stream:
+    """One stream of load: a workload and the way it arrives."""
+
+    name: str
+    workload: Workload
+    settings: StreamSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Fault:
+    """One planned fault: ``at`` seconds after the measurement began."""
+
+    name: str
+    at: float
+    injector: Injector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Expectation:
+    """A limit on one figure of the summary, as ``rto: <= 30s``; unit is the metric's own."""
+
+    metric: str
+    operator: Literal["<", "<=", ">", ">=", "=="]
+    limit: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Windows:
+    """When an error window ends: ``quiet`` seconds with at most ``threshold`` of the operations not ok."""
+
+    quiet: Seconds = Field(default=2.0, gt=0)
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Scenario:
+    """One experiment: load, faults, what is expected. Times in seconds."""
+
+    name: str
+    description: str
+    duration: float
+    warm_up: float
+    recovery: float
+    scale: int
+    streams: tuple[Stream, ...]
+    faults: tuple[Fault, ...]
+    expectations: tuple[Expectation, ...]
+    windows: Windows

@@ -1,0 +1,80 @@
+"""T1 and T6 of a fault: when its clients first failed, and when a write was acknowledged again.
+
+T1 is the start of the first write that did not end ok (never before T0).
+T6 is when the first write *intended after T1* was acknowledged. Operations
+already under way at T1 may still be acknowledged while the cluster is dying,
+and so may a lucky one on another connection; such an acknowledgement is not a
+recovery. So T6 is looked for after the longest stretch without any
+acknowledgement that begins no earlier than T0, and is the first acknowledgement
+there that the rule above admits. Pure: it is fed stamps in order of done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_KEPT = 10_000
+"""Acknowledgements remembered after the longest gap; the first admissible one is among the first few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without an acknowledged write."""
+
+    from_ns: int
+    to_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        """How long no write was acknowledged."""
+        return self.to_ns - self.from_ns
+
+
+class WriteOutage:
+    """Watches the writes from one fault's T0 on."""
+
+    __slots__ = ("_acks", "_gap", "_last_ack_ns", "_t1_ns", "t0_ns")
+
+    def __init__(self, t0_ns: int) -> None:
+        self.t0_ns = t0_ns
+        self._t1_ns: int | None = None
+        self._last_ack_ns = t0_ns
+        self._gap = Gap(t0_ns, t0_ns)
+        self._acks: list[tuple[int, int]] = []
+
+    def ack(self, intended_ns: int, done_ns: int) -> None:
+        """An acknowledged write. Called in order of ``done_ns``."""
+        if done_ns < self.t0_ns:
+            return
+        if done_ns - self._last_ack_ns > self._gap.length_ns:
+            self._gap = Gap(self._last_ack_ns, done_ns)
+            self._acks.clear()
+        self._last_ack_ns = done_ns
+        if len(self._acks) < _KEPT:
+            self._acks.append((intended_ns, done_ns))
+
+    def bad(self, intended_ns: int, done_ns: int) -> None:
+        """A write that did not end ok."""
+        if done_ns < self.t0_ns:
+            return
+        start = max(self.t0_ns, intended_ns)
+        if self._t1_ns is None or start < self._t1_ns:
+            self._t1_ns = start
+
+    @property
+    def t1_ns(self) -> int | None:
+        """When the first write that failed was meant to start; None when none failed."""
+        return self._t1_ns
+
+    def t6_ns(self, now_ns: int) -> int | None:
+        """When writes were acknowledged again; None when no write failed or none came back yet."""
+        if self._t1_ns is None:
+            return None
+        if now_ns - self._last_ack_ns > self._gap.length_ns:
+            return None  # the longest gap is the one that is still open
+        return next((done for intended, done in self._acks if intended >= self._t1_ns), None)
+
+    def longest_gap(self, now_ns: int) -> Gap:
+        """The longest stretch without an acknowledged write since T0, the open one included."""
+        still_open = Gap(self._last_ack_ns, now_ns)
+        return max(self._gap, still_open, key=lambda gap: gap.length_ns)

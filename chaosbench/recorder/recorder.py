@@ -1,0 +1,148 @@
+"""All that is recorded of one scenario: tallies, error windows, outages, the generator's own lag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from chaosbench.clock import Clock, to_ns
+from chaosbench.events import Event, Kind
+from chaosbench.histogram import Histogram
+from chaosbench.model.scenario import Windows
+from chaosbench.outage import WriteOutage
+from chaosbench.outcome import OpClass, Outcome
+from chaosbench.recorder.tally import ClassTrack, Tally
+from chaosbench.windows import Window, WindowFolder
+
+LAG_LIMIT_NS = 10_000_000
+"""Event-loop lag from which an interval is generator-suspect."""
+
+
+@dataclass(slots=True)
+class ActiveFault:
+    """A fault that is in place now."""
+
+    name: str
+    injector: str
+    target: str
+    since_ns: int
+
+
+@dataclass(slots=True)
+class Lag:
+    """The generator's own lateness: how long the event loop was held."""
+
+    histogram: Histogram = field(default_factory=Histogram)
+    suspect: list[tuple[int, int]] = field(default_factory=list)
+
+    def record(self, late_ns: int, now_ns: int) -> bool:
+        """Count one lateness; True if it makes the interval suspect."""
+        self.histogram.record(late_ns // 1000)
+        if late_ns < LAG_LIMIT_NS:
+            return False
+        self.suspect.append((now_ns - late_ns, now_ns))
+        return True
+
+
+class Recorder:
+    """Folds one scenario's operations. Created anew when the warm-up ends.
+
+    ``emit`` hears of windows as they open and close.
+    """
+
+    def __init__(self, clock: Clock, windows: Windows, emit: Callable[[Event], None]) -> None:
+        self.clock = clock
+        self.started_ns = clock.now()
+        self.lag = Lag()
+        self.active_faults: dict[str, ActiveFault] = {}
+        self._emit = emit
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._tracks = {
+            op_class: ClassTrack(
+                WindowFolder(op_class, to_ns(windows.quiet), windows.threshold),
+                self.started_ns,
+            )
+            for op_class in OpClass
+        }
+
+    @property
+    def tallies(self) -> tuple[Tally, ...]:
+        """Every tally, connects included."""
+        return tuple(self._tallies.values())
+
+    def operations(self) -> Iterable[Tally]:
+        """The tallies of reads and writes: what ``load`` in the summary adds up."""
+        return (tally for tally in self._tallies.values() if tally.op_class is not OpClass.CONNECT)
+
+    def tally(self, workload: str, operation: str, op_class: OpClass) -> Tally:
+        """The tally of one kind of operation, made at its first use."""
+        key = (workload, operation)
+        if key not in self._tallies:
+            self._tallies[key] = Tally(workload, operation, op_class, self._tracks[op_class])
+        return self._tallies[key]
+
+    def bad(
+        self,
+        tally: Tally,
+        outcome: Outcome,
+        reason: str,
+        intended_ns: int,
+        sent_ns: int | None,
+        done_ns: int,
+    ) -> None:
+        """Fold in an operation that did not end ok."""
+        tally.record_bad(outcome, reason, intended_ns, sent_ns, done_ns)
+        opened = tally.track.folder.bad(intended_ns, done_ns, outcome)
+        if opened is not None:
+            self._emit(Event(done_ns, Kind.WINDOW_OPENED, {"class": tally.op_class.value, "reason": reason}))
+
+    def watch(self, t0_ns: int) -> WriteOutage:
+        """Start watching the writes for the outage of a fault injected at ``t0_ns``."""
+        outage = WriteOutage(t0_ns)
+        track = self._tracks[OpClass.WRITE]
+        track.outages = (*track.outages, outage)
+        return outage
+
+    def unwatch(self, outage: WriteOutage) -> None:
+        """Stop watching; the outage keeps what it saw."""
+        track = self._tracks[OpClass.WRITE]
+        track.outages = tuple(one for one in track.outages if one is not outage)
+
+    def advance(self) -> None:
+        """Close the windows whose quiet period has passed. Called about ten times a second."""
+        now_ns = self.clock.now()
+        done: Counter[OpClass] = Counter()
+        for tally in self._tallies.values():
+            done[tally.op_class] += tally.done
+        for op_class, track in self._tracks.items():
+            closed = track.folder.advance(now_ns, done[op_class])
+            if closed is not None:
+                self._emit(Event(now_ns, Kind.WINDOW_CLOSED, window_data(closed)))
+
+    def finish(self) -> None:
+        """The load has ended: count the open stretches without success, close what is open."""
+        now_ns = self.clock.now()
+        for op_class, track in self._tracks.items():
+            window = track.folder.open
+            if any(tally.op_class is op_class for tally in self._tallies.values()):
+                track.folder.gap(track.last_ok_ns, now_ns)
+            if window is not None:
+                window.closed = True
+                self._emit(Event(now_ns, Kind.WINDOW_CLOSED, window_data(window)))
+
+    def windows(self) -> tuple[Window, ...]:
+        """All error windows so far, by start."""
+        found = (window for track in self._tracks.values() for window in track.folder.windows)
+        return tuple(sorted(found, key=lambda window: window.start_ns))
+
+
+def window_data(window: Window) -> dict[str, object]:
+    """A window as an event carries it: its class, stamps and counts."""
+    return {
+        "class": window.op_class.value,
+        "start_ns": window.start_ns,
+        "end_ns": window.end_ns,
+        "duration_s": round(window.duration_ns / 1e9, 6),
+        "counts": {outcome.value: number for outcome, number in sorted(window.counts.items())},
+    }

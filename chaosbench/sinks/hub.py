@@ -1,0 +1,48 @@
+"""Hands events to every sink, and drops a sink that fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from chaosbench.clock import Clock
+from chaosbench.events import Event, Kind
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.sinks import Sink
+
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """The one place where sinks are called."""
+
+    def __init__(self, sinks: Iterable[Sink], clock: Clock) -> None:
+        self._sinks = list(sinks)
+        self._clock = clock
+
+    def emit(self, event: Event) -> None:
+        """Tell every sink."""
+        self._each(lambda sink: sink.on_event(event))
+
+    def say(self, kind: Kind, **data: object) -> None:
+        """Tell every sink of something that happened now."""
+        self.emit(Event(self._clock.now(), kind, data))
+
+    def tick(self, recorder: Recorder) -> None:
+        """Show every sink the recorder."""
+        self._each(lambda sink: sink.on_tick(recorder))
+
+    def close(self) -> None:
+        """Close every sink, however many of them fail."""
+        self._each(lambda sink: sink.close())
+        self._sinks.clear()
+
+    def _each(self, call: Callable[[Sink], None]) -> None:
+        for sink in tuple(self._sinks):
+            try:
+                call(sink)
+            except Exception as error:  # a sink is an observer: whatever it raises must not end the run
+                if sink in self._sinks:
+                    self._sinks.remove(sink)
+                log.exception("sink %s failed and is disabled", sink.name)
+                self.say(Kind.SINK_FAILED, sink=sink.name, error=f"{type(error).__name__}: {error}")

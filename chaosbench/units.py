@@ -1,0 +1,51 @@
+"""Text with a unit to a number, as it stands in YAML: ``90s``, ``1m30s``, ``1000/s``, ``5%``.
+
+Each parser raises ``ValueError`` whose text says what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|m|h|d)")
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from ``90s``, ``250ms``, ``1m30s``, ``7d``; a bare 0 needs no unit."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
+        return 0.0
+    text = str(value).strip().replace(" ", "")
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{value!r} is not a duration: write a number with a unit (us, ms, s, m, h, d), as in 30s")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def parse_rate(value: object) -> float:
+    """Operations a second from ``1000/s``, ``60/m`` or ``3600/h``."""
+    match = _RATE.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(f"{value!r} is not a rate: write a number per unit of time, as in 1000/s")
+    return float(match[1]) / _SECONDS[match[2]]
+
+
+def parse_ratio(value: object) -> float:
+    """A share between 0 and 1 from ``80%`` or ``0.8``."""
+    text = str(value).strip()
+    try:
+        ratio = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"{value!r} is not a share: write 0% to 100%, or 0 to 1")
+    return ratio
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"unit": "s"})]
+Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0)]
+Ratio = Annotated[float, BeforeValidator(parse_ratio)]
