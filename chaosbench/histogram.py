@@ -9,6 +9,7 @@ are good to 1 %; above 60 s they are clamped and counted in ``overflow``.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -64,22 +65,29 @@ class Histogram:
 
     def add(self, other: Histogram) -> None:
         """Merge another histogram into this one, exactly."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.counts = list(map(operator.add, self.counts, other.counts))
         self.sum_us += other.sum_us
         self.max_us = max(self.max_us, other.max_us)
         self.overflow += other.overflow
 
     def copy(self) -> Histogram:
         """A histogram with the same counts, independent of this one."""
-        return merged([self])
+        result = Histogram()
+        result.counts = self.counts.copy()
+        result.sum_us, result.max_us, result.overflow = self.sum_us, self.max_us, self.overflow
+        return result
 
     def since(self, earlier: Histogram) -> Histogram:
-        """What was counted after ``earlier``, a copy of this one; its ``max_us`` is the cell's upper bound."""
+        """What was counted after ``earlier``, a copy of this one.
+
+        Its ``max_us`` is the upper bound of its highest cell, or this histogram's own maximum if that is lower.
+        """
         result = Histogram()
-        result.counts = [a - b for a, b in zip(self.counts, earlier.counts, strict=True)]
+        result.counts = list(map(operator.sub, self.counts, earlier.counts))
         result.sum_us = self.sum_us - earlier.sum_us
         result.overflow = self.overflow - earlier.overflow
-        result.max_us = next((highest_of(i) for i in range(CELLS - 1, -1, -1) if result.counts[i]), 0)
+        top = next((cell for cell in range(CELLS - 1, -1, -1) if result.counts[cell]), 0)
+        result.max_us = self.max_us if result.overflow else min(highest_of(top), self.max_us)
         return result
 
     def percentiles_ms(self, percents: Sequence[float]) -> tuple[float | None, ...]:
@@ -100,7 +108,7 @@ class Histogram:
         result = HdrHistogram(1, HIGHEST_US, 2)
         for cell, counted in enumerate(self.counts):
             if counted:
-                result.record_value(highest_of(cell) if cell < CELLS - 1 else HIGHEST_US, counted)
+                result.record_value(highest_of(cell), counted)
         return result
 
 

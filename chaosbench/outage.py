@@ -11,10 +11,11 @@ there that the rule above admits. Pure: it is fed stamps in order of done.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
-_KEPT = 10_000
-"""Acknowledgements remembered after the longest gap; the first admissible one is among the first few."""
+_KEPT = 50_000
+"""Acknowledgements remembered: 10 s at 5,000/s, so that a write which hung that long may still move T1 back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class WriteOutage:
         self._t1_ns: int | None = None
         self._last_ack_ns = t0_ns
         self._gap = Gap(t0_ns, t0_ns)
-        self._acks: list[tuple[int, int]] = []
+        self._acks: deque[tuple[int, int]] = deque(maxlen=_KEPT)
 
     def ack(self, intended_ns: int, done_ns: int) -> None:
         """An acknowledged write. Called in order of ``done_ns``."""
@@ -50,8 +51,18 @@ class WriteOutage:
             self._gap = Gap(self._last_ack_ns, done_ns)
             self._acks.clear()
         self._last_ack_ns = done_ns
-        if len(self._acks) < _KEPT:
+        if not self._acks or self._worth_keeping(intended_ns, self._acks[-1][0]):
             self._acks.append((intended_ns, done_ns))
+
+    def _worth_keeping(self, intended_ns: int, newest_ns: int) -> bool:
+        """Whether an acknowledgement could still turn out to be the first that T6's rule admits.
+
+        One that is intended before a remembered one, and done after it, never is. Before T1 is known the newest
+        are kept (a write that hung may put T1 into the past), after that the first.
+        """
+        if intended_ns <= newest_ns:
+            return False
+        return len(self._acks) < _KEPT or self._t1_ns is None or newest_ns < self._t1_ns
 
     def bad(self, intended_ns: int, done_ns: int) -> None:
         """A write that did not end ok."""
@@ -66,8 +77,16 @@ class WriteOutage:
         """When the first write that failed was meant to start; None when none failed."""
         return self._t1_ns
 
+    @property
+    def last_ack_ns(self) -> int:
+        """When the last write was acknowledged (T0 if none was)."""
+        return self._last_ack_ns
+
     def t6_ns(self, now_ns: int) -> int | None:
-        """When writes were acknowledged again; None when no write failed or none came back yet."""
+        """When writes were acknowledged again; None when no write failed or none came back yet.
+
+        now_ns:  the present while the load runs; afterwards the end of the load, or silence counts as outage
+        """
         if self._t1_ns is None:
             return None
         if now_ns - self._last_ack_ns > self._gap.length_ns:

@@ -7,22 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from chaosbench.model.cluster import Address, Member, RunState, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who connects to the database, and with what."""
-
-    user: str
-    password: str
-    database: str
-
-    def __repr__(self) -> str:
-        return f"Login(user={self.user!r}, database={self.database!r})"
+from chaosbench.model.cluster import Address, Login, Member, RunState, Snapshot
 
 
 class Cluster(Protocol):

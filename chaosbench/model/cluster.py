@@ -36,6 +36,18 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Who connects to the database, and with what."""
+
+    user: str
+    password: str
+    database: str
+
+    def __repr__(self) -> str:
+        return f"Login(user={self.user!r}, database={self.database!r})"
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One part of the cluster that a fault can hit.
 

@@ -1,8 +1,8 @@
-"""What a scenario file asks for, after it has been checked. The YAML's dicts end in the loader."""
+"""The parts of a scenario that the lower layers know: how load arrives, when windows end, what is expected."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -54,52 +54,6 @@ class StreamSettings:
         return self.connections if self.clients is None else self.clients
 
 
-class Workload(Protocol):
-    """The settings of a workload; what it does is the engine's business (``chaosbench.workload``)."""
-
-    @property
-    def kind(self) -> str:
-        """The name in the YAML."""
-        ...
-
-
-class Injector(Protocol):
-    """The settings of a fault; what it does is in ``chaosbench.injectors``."""
-
-    @property
-    def kind(self) -> str:
-        """The name in the YAML."""
-        ...
-
-    @property
-    def target(self) -> str:
-        """Role or name of what is hit, resolved when the fault is injected."""
-        ...
-
-    @property
-    def hold(self) -> float:
-        """Seconds between injection and healing; 0 for a fault that heals itself."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Stream:
-    """One stream of load: a workload and the way it arrives."""
-
-    name: str
-    workload: Workload
-    settings: StreamSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Fault:
-    """One planned fault: ``at`` seconds after the measurement began."""
-
-    name: str
-    at: float
-    injector: Injector
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Expectation:
     """A limit on one figure of the summary, as ``rto: <= 30s``; unit is the metric's own."""
@@ -116,19 +70,3 @@ class Windows:
 
     quiet: Seconds = Field(default=2.0, gt=0)
     threshold: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Scenario:
-    """One experiment: load, faults, what is expected. Times in seconds."""
-
-    name: str
-    description: str
-    duration: float
-    warm_up: float
-    recovery: float
-    scale: int
-    streams: tuple[Stream, ...]
-    faults: tuple[Fault, ...]
-    expectations: tuple[Expectation, ...]
-    windows: Windows

@@ -48,7 +48,9 @@ class Lag:
 class Recorder:
     """Folds one scenario's operations. Created anew when the warm-up ends.
 
-    ``emit`` hears of windows as they open and close.
+    ``emit`` hears of windows as they open and close. ``leader`` (a member's name)
+    and ``backlog`` (arrivals that wait for a connection) are set by whoever knows
+    them, for the sinks to show.
     """
 
     def __init__(self, clock: Clock, windows: Windows, emit: Callable[[Event], None]) -> None:
@@ -56,6 +58,8 @@ class Recorder:
         self.started_ns = clock.now()
         self.lag = Lag()
         self.active_faults: dict[str, ActiveFault] = {}
+        self.leader: str | None = None
+        self.backlog = 0
         self._emit = emit
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._tracks = {
@@ -70,6 +74,11 @@ class Recorder:
     def tallies(self) -> tuple[Tally, ...]:
         """Every tally, connects included."""
         return tuple(self._tallies.values())
+
+    @property
+    def offered(self) -> int:
+        """Reads and writes that have arrived so far, whatever became of them."""
+        return sum(tally.attempted for tally in self.operations())
 
     def operations(self) -> Iterable[Tally]:
         """The tallies of reads and writes: what ``load`` in the summary adds up."""
@@ -93,9 +102,14 @@ class Recorder:
     ) -> None:
         """Fold in an operation that did not end ok."""
         tally.record_bad(outcome, reason, intended_ns, sent_ns, done_ns)
-        opened = tally.track.folder.bad(intended_ns, done_ns, outcome)
+        folder = tally.track.folder
+        lapsed = folder.lapse(intended_ns)
+        if lapsed is not None:
+            self._emit(Event(done_ns, Kind.WINDOW_CLOSED, window_data(lapsed)))
+        opened = folder.bad(intended_ns, done_ns, outcome)
         if opened is not None:
-            self._emit(Event(done_ns, Kind.WINDOW_OPENED, {"class": tally.op_class.value, "reason": reason}))
+            data = {"class": tally.op_class.value, "reason": reason, "reopened": opened.counts.total() > 1}
+            self._emit(Event(done_ns, Kind.WINDOW_OPENED, data))
 
     def watch(self, t0_ns: int) -> WriteOutage:
         """Start watching the writes for the outage of a fault injected at ``t0_ns``."""
@@ -113,10 +127,12 @@ class Recorder:
         """Close the windows whose quiet period has passed. Called about ten times a second."""
         now_ns = self.clock.now()
         done: Counter[OpClass] = Counter()
+        in_flight: Counter[OpClass] = Counter()
         for tally in self._tallies.values():
             done[tally.op_class] += tally.done
+            in_flight[tally.op_class] += tally.in_flight
         for op_class, track in self._tracks.items():
-            closed = track.folder.advance(now_ns, done[op_class])
+            closed = track.folder.advance(now_ns, done[op_class], in_flight[op_class])
             if closed is not None:
                 self._emit(Event(now_ns, Kind.WINDOW_CLOSED, window_data(closed)))
 
@@ -128,7 +144,7 @@ class Recorder:
             if any(tally.op_class is op_class for tally in self._tallies.values()):
                 track.folder.gap(track.last_ok_ns, now_ns)
             if window is not None:
-                window.closed = True
+                window.closed_ns = now_ns
                 self._emit(Event(now_ns, Kind.WINDOW_CLOSED, window_data(window)))
 
     def windows(self) -> tuple[Window, ...]:

@@ -20,6 +20,17 @@ class Hub:
         self._sinks = list(sinks)
         self._clock = clock
 
+    def add(self, sink: Sink) -> None:
+        """Tell this sink too, from now on."""
+        self._sinks.append(sink)
+
+    def remove(self, sink: Sink) -> None:
+        """Close a sink and tell it no more; nothing happens if it has failed already."""
+        if sink in self._sinks:
+            self._each(lambda one: one.close() if one is sink else None)
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+
     def emit(self, event: Event) -> None:
         """Tell every sink."""
         self._each(lambda sink: sink.on_event(event))

@@ -1,0 +1,6 @@
+"""``python -m chaosbench``."""
+
+from chaosbench.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

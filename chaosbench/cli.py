@@ -1,0 +1,172 @@
+"""The command line. Nothing heavy is imported before it is known what is wanted: ``--help`` stays quick."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaosbench import __version__
+from chaosbench.errors import ChaosbenchError
+
+if TYPE_CHECKING:
+    # argparse gives subparsers a type only in its stubs, and only by a private name.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+METRICS_PORT = 9180
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code (see :mod:`chaosbench.errors`)."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ChaosbenchError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - this is the command line
+        return error.exit_code
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    except BrokenPipeError:
+        # Whoever read us is gone (`| head`): let the interpreter's last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chaosbench",
+        description="What do the clients of a PostgreSQL high-availability cluster live through when its parts break?",
+        epilog="exit codes: 0 all expectations met, 1 one failed, 2 wrong usage or scenario file, 3 not determined",
+    )
+    parser.add_argument("--version", action="version", version=f"chaosbench {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _run_parser(commands)
+    _check_parser(commands)
+    _list_parser(commands)
+    _lab_parser(commands)
+    return parser
+
+
+def _run_parser(commands: Commands) -> None:
+    run = commands.add_parser("run", help="run scenarios against the lab")
+    run.add_argument("file", type=Path, help="scenario file, such as scenarios.yaml")
+    run.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
+    run.add_argument("--seed", type=int, help="seed of every random choice (default: the file's, or a random one)")
+    run.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where results go (default: runs)")
+    run.add_argument(
+        "--metrics-port",
+        type=int,
+        default=METRICS_PORT,
+        metavar="PORT",
+        help=f"port on 127.0.0.1 for Prometheus metrics, 0 for none (default: {METRICS_PORT})",
+    )
+    _add_lab(run)
+    run.set_defaults(command=_run)
+
+
+def _check_parser(commands: Commands) -> None:
+    check = commands.add_parser("check", help="say what is wrong with a scenario file")
+    check.add_argument("file", type=Path)
+    check.set_defaults(command=_check)
+
+
+def _list_parser(commands: Commands) -> None:
+    listing = commands.add_parser("list", help="list injectors, workloads, metrics, or the scenarios of a file")
+    listing.add_argument(
+        "what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file (default: all)"
+    )
+    listing.set_defaults(command=_list)
+
+
+def _lab_parser(commands: Commands) -> None:
+    lab = commands.add_parser("lab", help="bring the lab up or down, or look at it")
+    actions = lab.add_subparsers(required=True, metavar="ACTION")
+    for name, command, text in (
+        ("up", _lab_up, "start the lab and return when it is healthy"),
+        ("down", _lab_down, "remove the lab's containers"),
+        ("status", _lab_status, "show the members and what is wrong with them (exit 3 if something is)"),
+    ):
+        action = actions.add_parser(name, help=text)
+        _add_lab(action)
+        action.set_defaults(command=command)
+        if name == "down":
+            action.add_argument("--volumes", action="store_true", help="remove the data too")
+
+
+def _add_lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lab", type=Path, metavar="DIR", help="the lab's directory (default: infra here or above)")
+
+
+def _lab(options: argparse.Namespace) -> Path:
+    from chaosbench.lab import check_lab, find_lab
+
+    return check_lab(options.lab) if options.lab else find_lab(Path.cwd())
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+def _run(options: argparse.Namespace) -> int:
+    from chaosbench.scenarios.loader import load
+
+    file = load(options.file)
+    scenarios = file.only(tuple(options.only))
+
+    import uvloop
+    from rich.console import Console
+
+    from chaosbench.daemon import Request, run
+
+    request = Request(
+        file=file,
+        scenarios=scenarios,
+        seed=options.seed,
+        out=options.out,
+        lab=_lab(options),
+        metrics_port=options.metrics_port or None,
+    )
+    return uvloop.run(run(request, Console(highlight=False)))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from chaosbench.scenarios.loader import load
+
+    file = load(options.file)
+    _say(f"{options.file}: good, {len(file.scenarios)} scenarios: {', '.join(s.name for s in file.scenarios)}")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from chaosbench.catalogue import listing
+
+    for line in listing(options.what):
+        _say(line)
+    return 0
+
+
+def _lab_up(options: argparse.Namespace) -> int:
+    from chaosbench import lab
+
+    asyncio.run(lab.up(_lab(options), _say))
+    return 0
+
+
+def _lab_down(options: argparse.Namespace) -> int:
+    from chaosbench import lab
+
+    asyncio.run(lab.down(_lab(options), _say, volumes=options.volumes))
+    return 0
+
+
+def _lab_status(options: argparse.Namespace) -> int:
+    from chaosbench import lab
+
+    status = asyncio.run(lab.status(_lab(options)))
+    _say(lab.render(status))
+    return status.exit_code

@@ -1,0 +1,146 @@
+"""Compose as a subprocess: whichever of its two versions is there, bounded in time, its output kept for the error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from chaosbench.errors import ClusterUnavailable
+
+Report = Callable[[str], None]
+
+BASE_IMAGE = "debian:trixie-slim"
+
+_LOOK_S = 20.0
+_START_S = 300.0
+_BUILD_S = 3600.0
+_TAIL = 15
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """Compose in one lab directory. ``command`` is ``docker compose`` or ``docker-compose``, in words."""
+
+    lab: Path
+    command: tuple[str, ...]
+
+    @classmethod
+    async def find(cls, lab: Path) -> Compose:
+        """The Compose that runs here; ClusterUnavailable when no engine answers or there is no Compose."""
+        setup = f"run {lab / 'setup.sh'} once"
+        if (await _run(lab, "docker", "version", seconds=_LOOK_S)).code != 0:
+            raise ClusterUnavailable(f"no Docker engine answers: start it, or {setup}")
+        for command in (("docker", "compose"), ("docker-compose",)):
+            if (await _run(lab, *command, "version", seconds=_LOOK_S)).code == 0:
+                return cls(lab, command)
+        raise ClusterUnavailable(f"neither `docker compose` nor `docker-compose` is installed: {setup}")
+
+    async def missing_images(self) -> list[str]:
+        """Images that the lab builds and this engine does not have yet."""
+        found = await self._must("config", seconds=_LOOK_S)
+        services = yaml.safe_load(found.output)["services"].values()
+        images = sorted({service["image"] for service in services if "build" in service})
+        present = [await _run(self.lab, "docker", "image", "inspect", image, seconds=_LOOK_S) for image in images]
+        return [image for image, shown in zip(images, present, strict=True) if shown.code != 0]
+
+    async def build(self, report: Report) -> None:
+        """Build the lab's images."""
+        await self._must("build", seconds=_BUILD_S, report=report)
+
+    async def up(self, report: Report) -> None:
+        """Create and start what is not running; returns when it is started, which is not yet healthy."""
+        await self._must("up", "-d", "--no-build", seconds=_START_S, report=report)
+
+    async def down(self, report: Report, *, volumes: bool) -> None:
+        """Stop and remove the containers."""
+        await self._must(
+            "down", "--remove-orphans", *(["--volumes"] if volumes else []), seconds=_START_S, report=report
+        )
+
+    async def _must(self, *words: str, seconds: float, report: Report | None = None) -> _Ended:
+        return await _must(self.lab, *self.command, *words, seconds=seconds, report=report)
+
+
+async def have_base_image() -> bool:
+    """Whether the image that every Dockerfile of the lab starts from is there."""
+    return (await _run(Path.cwd(), "docker", "image", "inspect", BASE_IMAGE, seconds=_LOOK_S)).code == 0
+
+
+async def make_base_image(lab: Path, report: Report) -> None:
+    """Pull it, or make it from the machine's own package mirror."""
+    await _must(lab, str((lab / "base-image.sh").absolute()), seconds=_BUILD_S, report=report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a command ended: its exit code (None when time ran out), its output, and the last lines of everything."""
+
+    code: int | None
+    output: str
+    tail: tuple[str, ...]
+
+
+async def _must(lab: Path, *words: str, seconds: float, report: Report | None) -> _Ended:
+    """Run a command that has to succeed; else its last lines go to ``report`` and ClusterUnavailable says which."""
+    ended = await _run(lab, *words, seconds=seconds)
+    if ended.code == 0:
+        return ended
+    for line in ended.tail if report else ():
+        report(f"  | {line}")  # type: ignore[misc]
+    how = f"did not end within {seconds:g} s" if ended.code is None else f"failed (exit {ended.code})"
+    last = f": {ended.tail[-1]}" if ended.tail else ""
+    raise ClusterUnavailable(f"`{' '.join(words)}` {how} in {lab}{last}")
+
+
+async def _run(lab: Path, *words: str, seconds: float) -> _Ended:
+    """Run a command in the lab's directory; it never outlives this call."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            cwd=lab,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+        )
+    except OSError as error:
+        return _Ended(127, "", (str(error),))
+    code: int | None = None
+    output: list[str] = []
+    tail: deque[str] = deque(maxlen=_TAIL)
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(_lines(process.stdout, output, tail), _lines(process.stderr, [], tail))
+            code = await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        await _stop(process)
+    return _Ended(code, "\n".join(output), tuple(tail))
+
+
+async def _lines(stream: asyncio.StreamReader | None, kept: list[str], tail: deque[str]) -> None:
+    assert stream is not None
+    async for raw in stream:
+        line = raw.decode(errors="replace").rstrip()
+        kept.append(line)
+        if line:
+            tail.append(line)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

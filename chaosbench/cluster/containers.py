@@ -1,0 +1,161 @@
+"""The container engine as chaosbench uses it: labelled containers, and four verbs on one of them.
+
+Every call is bounded in time, and every verb first asks the engine, by the
+container's id, whether it carries the lab's label: no other container is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import aiodocker
+from aiodocker.containers import DockerContainer
+
+from chaosbench.errors import ClusterUnavailable, FaultError, TargetError
+from chaosbench.model.cluster import Address, RunState
+
+LAB_LABEL = "io.chaosbench.lab"
+ROLE_LABEL = "io.chaosbench.role"
+MEMBER_LABEL = "io.chaosbench.member"
+
+Verb = Literal["kill", "start", "pause", "unpause"]
+T = TypeVar("T")
+
+_LOOK_S = 5.0
+_ACT_S = 15.0
+_ADVICE = "is the Docker engine running, and may this user reach its socket?"
+_NO_CONNECTION = 900  # aiodocker's own number
+_NOT_FOUND = 404
+_STATES = {"running": RunState.RUNNING, "paused": RunState.PAUSED, "restarting": RunState.RESTARTING}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container as the engine describes it. ``ports`` maps a container's port to where it is published."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    state: RunState
+    ports: Mapping[int, Address]
+
+
+class Engine:
+    """A connection to the container engine, limited to containers with the lab's label.
+
+    project:  the label's value; None for any, as long as all containers agree
+    """
+
+    def __init__(self, project: str | None = None) -> None:
+        self._project = project
+        self._docker: aiodocker.Docker | None = None
+
+    async def labelled(self) -> tuple[Container, ...]:
+        """All containers of the lab, running or not, by name; ClusterUnavailable when there is none."""
+        label = LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
+        filters = json.dumps({"label": [label]})
+        found = await self._look(lambda docker: docker.containers.list(all="true", filters=filters))
+        if not found:
+            raise ClusterUnavailable(f"no container carries the label {label}: start the lab with `chaosbench lab up`")
+        shown = await self._look(lambda _: asyncio.gather(*(_show(container) for container in found)))
+        containers = sorted((c for c in shown if c is not None), key=lambda container: container.name)
+        labs = {container.labels[LAB_LABEL] for container in containers}
+        if len(labs) > 1:
+            raise ClusterUnavailable(f"several labs are on this engine ({', '.join(sorted(labs))}): choose with --lab")
+        return tuple(containers)
+
+    async def inspect(self, container_id: str) -> Container:
+        """One container afresh; TargetError when it is gone or does not carry the lab's label."""
+        container = await self._look(lambda docker: _show(docker.containers.container(container_id)))
+        if container is None:
+            raise TargetError(f"container {container_id[:12]} is gone: was the lab made anew meanwhile?")
+        lab = container.labels.get(LAB_LABEL)
+        if lab is None or (self._project is not None and lab != self._project):
+            raise TargetError(
+                f"container {container.name} ({container_id[:12]}) does not carry the label "
+                f"{LAB_LABEL}={self._project or '...'}: chaosbench touches only containers that carry its label"
+            )
+        return container
+
+    async def act(self, verb: Verb, container_id: str) -> None:
+        """Do ``verb`` to a labelled container. FaultError with the engine's own words when it refuses."""
+        container = await self.inspect(container_id)
+
+        async def act(docker: aiodocker.Docker) -> None:
+            target = docker.containers.container(container_id)
+            deeds: Mapping[Verb, Callable[[], Awaitable[None]]] = {
+                "kill": target.kill,
+                "start": target.start,
+                "pause": target.pause,
+                "unpause": target.unpause,
+            }
+            await deeds[verb]()
+
+        try:
+            await self._ask(act, _ACT_S)
+        except aiodocker.DockerError as error:
+            raise FaultError(f"docker {verb} {container.name}: {error.message}") from error
+
+    async def close(self) -> None:
+        """Let go of the engine's socket."""
+        docker, self._docker = self._docker, None
+        if docker is not None:
+            await docker.close()
+
+    async def _look(self, question: Callable[[aiodocker.Docker], Awaitable[T]]) -> T:
+        """A question that changes nothing; ClusterUnavailable whatever keeps the engine from answering it."""
+        try:
+            return await self._ask(question, _LOOK_S)
+        except aiodocker.DockerError as error:
+            raise ClusterUnavailable(f"the Docker engine cannot tell its containers: {error.message}") from error
+
+    async def _ask(self, question: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float) -> T:
+        """Put a question to the engine; ClusterUnavailable when it does not answer, DockerError when it refuses."""
+        try:
+            if self._docker is None:
+                self._docker = aiodocker.Docker()
+            async with asyncio.timeout(seconds):
+                return await question(self._docker)
+        except TimeoutError:
+            raise ClusterUnavailable(f"no answer from the Docker engine within {seconds:g} s: {_ADVICE}") from None
+        except (AssertionError, ValueError) as error:  # how aiodocker says that it found no socket at all
+            raise ClusterUnavailable(f"no Docker engine found: {_ADVICE}") from error
+        except aiodocker.DockerError as error:
+            if error.status != _NO_CONNECTION:
+                raise
+            raise ClusterUnavailable(f"no answer from the Docker engine: {_ADVICE} ({error.message})") from error
+
+
+async def _show(container: DockerContainer) -> Container | None:
+    """What inspect says; None when the container vanished since it was listed."""
+    try:
+        return _container(await container.show())
+    except aiodocker.DockerError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+
+
+def _container(shown: Mapping[str, Any]) -> Container:
+    return Container(
+        id=shown["Id"],
+        name=shown["Name"].lstrip("/"),
+        labels=shown["Config"]["Labels"] or {},
+        state=_STATES.get(shown["State"]["Status"], RunState.EXITED),
+        ports=_ports(shown),
+    )
+
+
+def _ports(shown: Mapping[str, Any]) -> dict[int, Address]:
+    """Published ports. A stopped container has none in force, so what it was created with fills in."""
+    wished = shown["HostConfig"]["PortBindings"] or {}
+    in_force = {port: hosts for port, hosts in (shown["NetworkSettings"]["Ports"] or {}).items() if hosts}
+    return {
+        int(port.split("/")[0]): Address("127.0.0.1", int(hosts[0]["HostPort"]))
+        for port, hosts in {**wished, **in_force}.items()
+        if hosts and hosts[0]["HostPort"]
+    }

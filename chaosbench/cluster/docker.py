@@ -1,0 +1,161 @@
+"""The cluster made of labelled containers: faults through the container engine, views through the parts themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from chaosbench import postgres
+from chaosbench.cluster import patroni
+from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container, Engine
+from chaosbench.cluster.labfiles import LabFiles, read_lab
+from chaosbench.errors import ClusterUnavailable, InjectionError
+from chaosbench.model.cluster import Address, BackendView, Login, Member, NodeView, Role, RunState, Snapshot
+
+SERVICES = {
+    Role.POSTGRES: {"sql": 5432, "patroni": 8008},
+    Role.ETCD: {"etcd": 2379},
+    Role.PGPOOL: {"sql": 9999, "pcp": 9898},
+}
+"""What each role listens on inside its container."""
+
+_PART_S = 1.0
+_SETTINGS_S = 5.0
+
+
+class DockerCluster:
+    """A :class:`~chaosbench.cluster.Cluster` of containers that carry chaosbench's labels."""
+
+    def __init__(self, files: LabFiles) -> None:
+        self._files = files
+        self._engine = Engine(files.project)
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def at(cls, lab: Path) -> DockerCluster:
+        """The cluster of the lab in this directory; ClusterUnavailable when it was never started."""
+        return cls(read_lab(lab))
+
+    @property
+    def login(self) -> Login:
+        """The application's login."""
+        return self._files.login
+
+    async def snapshot(self) -> Snapshot:
+        """The cluster now; each part is given a second, all at once. One that does not run is not asked."""
+        members = await self._members()
+        asked = [member for member in members if member.state is RunState.RUNNING]
+        nodes = [member for member in asked if member.role is Role.POSTGRES]
+        pgpools = [member for member in asked if member.role is Role.PGPOOL]
+        views, backends = await asyncio.gather(
+            asyncio.gather(*(self._node(member) for member in nodes)),
+            asyncio.gather(*(self._backends(member) for member in pgpools)),
+        )
+        silent = {member.name: NodeView() for member in members if member.role is Role.POSTGRES}
+        return Snapshot(
+            members=members,
+            nodes=silent | {member.name: view for member, view in zip(nodes, views, strict=True)},
+            backends={member.name: rows for member, rows in zip(pgpools, backends, strict=True) if rows is not None},
+        )
+
+    async def state(self, member: Member) -> RunState:
+        """Whether the member's container runs, asked afresh and by id."""
+        return (await self._engine.inspect(member.container_id)).state
+
+    async def kill(self, member: Member) -> None:
+        """SIGKILL the member's container."""
+        await self._engine.act("kill", member.container_id)
+
+    async def start(self, member: Member) -> None:
+        """Start the member's container; nothing happens when it runs."""
+        await self._engine.act("start", member.container_id)
+
+    async def pause(self, member: Member) -> None:
+        """Freeze every process of the member."""
+        await self._engine.act("pause", member.container_id)
+
+    async def unpause(self, member: Member) -> None:
+        """Thaw the member; nothing happens when it is not frozen."""
+        if await self.state(member) is RunState.PAUSED:
+            await self._engine.act("unpause", member.container_id)
+
+    async def switchover(self, leader: Member, candidate: Member | None) -> None:
+        """Ask Patroni to hand leadership over; InjectionError with Patroni's own words when it refuses."""
+        address = leader.ports.get("patroni")
+        if address is None:
+            raise InjectionError(f"switchover: {leader.name} publishes no Patroni port")
+        wanted = candidate.name if candidate else None
+        await patroni.switchover(self._http, address, self._files.patroni_password, leader.name, wanted)
+
+    async def proxy_address(self) -> Address:
+        """Where clients connect: the first Pgpool by name."""
+        address = next((m.ports.get("sql") for m in await self._members() if m.role is Role.PGPOOL), None)
+        if address is None:
+            raise ClusterUnavailable("the lab has no Pgpool with a published port: see `chaosbench lab status`")
+        return address
+
+    async def proxy_settings(self) -> Mapping[str, str]:
+        """Pgpool's settings by name."""
+        address = await self.proxy_address()
+        try:
+            rows = await postgres.fetch(address, self.login, "PGPOOL SHOW ALL", timeout=_SETTINGS_S)
+        except postgres.QueryError as error:
+            raise ClusterUnavailable(f"Pgpool does not tell its settings: {error}") from error
+        return {row["item"]: row["value"] for row in rows}
+
+    async def containers(self) -> Mapping[str, str]:
+        """Names of all containers of the lab, one-shot jobs included, to their ids."""
+        return {container.name: container.id for container in await self._engine.labelled()}
+
+    async def close(self) -> None:
+        """Let go of sockets."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+        await self._engine.close()
+
+    async def __aenter__(self) -> DockerCluster:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _members(self) -> tuple[Member, ...]:
+        found = (_member(container) for container in await self._engine.labelled())
+        return tuple(sorted((member for member in found if member is not None), key=lambda member: member.name))
+
+    async def _node(self, node: Member) -> NodeView:
+        address = node.ports.get("patroni")
+        return NodeView() if address is None else await patroni.ask(self._http, address, _PART_S)
+
+    async def _backends(self, pgpool: Member) -> dict[str, BackendView] | None:
+        """Pgpool's own view, by host name, which in the lab is the member's name; None when it does not answer."""
+        address = pgpool.ports.get("sql")
+        if address is None:
+            return None
+        try:
+            rows = await postgres.fetch(address, self.login, "SHOW POOL_NODES", timeout=_PART_S)
+        except postgres.QueryError:
+            return None
+        return {row["hostname"]: BackendView(status=row["status"], role=row["role"]) for row in rows}
+
+    @property
+    def _http(self) -> aiohttp.ClientSession:
+        # No connection is kept: one left over from before a freeze would swallow the next question.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+        return self._session
+
+
+def _member(container: Container) -> Member | None:
+    """The member that a container is; None for a one-shot job of the lab."""
+    label = container.labels.get(ROLE_LABEL)
+    role = next((role for role in Role if role == label), None)
+    if role is None:
+        return None
+    ports = {name: container.ports[port] for name, port in SERVICES[role].items() if port in container.ports}
+    name = container.labels.get(MEMBER_LABEL, container.name)
+    return Member(name=name, role=role, container_id=container.id, state=container.state, ports=ports)

@@ -1,0 +1,73 @@
+"""Patroni's REST API, as far as chaosbench needs it.
+
+``GET /patroni`` answers without the DCS, so a node can be asked while etcd is
+frozen; ``GET /cluster`` cannot. A switchover goes to the leader's own API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from chaosbench.errors import InjectionError
+from chaosbench.model.cluster import Address, NodeView
+
+USER = "patroni"
+
+_STALE_DCS_S = 15.0
+_SWITCHOVER_S = 40.0  # Patroni itself waits for the new leader before it answers, at least 10 s
+_ROLES = {"primary": "leader", "master": "leader", "replica": "replica", "standby_leader": "leader"}
+
+
+async def ask(http: aiohttp.ClientSession, address: Address, seconds: float) -> NodeView:
+    """What one node says of itself; the default view (``silent``) when it says nothing in time."""
+    try:
+        async with asyncio.timeout(seconds), http.get(f"http://{address}/patroni") as response:
+            return view(await response.json(), time.time())
+    except (TimeoutError, aiohttp.ClientError, ValueError):
+        return NodeView()
+
+
+def view(said: Mapping[str, Any], now: float) -> NodeView:
+    """``GET /patroni``'s answer as a view; ``now`` in seconds since the epoch.
+
+    A replica's ``replication_state`` is kept instead of its bare ``running``,
+    which would not tell streaming from replay of an archive.
+    """
+    role = _ROLES.get(str(said.get("role")), "replica")
+    state = str(said.get("state", "unknown"))
+    if role == "replica":
+        state = str(said.get("replication_state", state))
+    return NodeView(
+        role=role,
+        state=state,
+        timeline=said.get("timeline"),
+        replicating=tuple(
+            sorted(row["application_name"] for row in said.get("replication", ()) if row.get("state") == "streaming")
+        ),
+        dcs_reachable=now - said.get("dcs_last_seen", now) < _STALE_DCS_S,
+    )
+
+
+async def switchover(
+    http: aiohttp.ClientSession, address: Address, password: str, leader: str, candidate: str | None
+) -> None:
+    """Ask the leader's Patroni to hand over; returns when another node leads. InjectionError in Patroni's words."""
+    wish = {"leader": leader} | ({"candidate": candidate} if candidate else {})
+    headers = {"Authorization": aiohttp.encode_basic_auth(USER, password)}
+    try:
+        async with (
+            asyncio.timeout(_SWITCHOVER_S),
+            http.post(f"http://{address}/switchover", json=wish, headers=headers) as response,
+        ):
+            text = " ".join((await response.text()).split())
+            if response.status != 200:
+                raise InjectionError(f"switchover from {leader}: Patroni answered {response.status}: {text}")
+    except TimeoutError:
+        raise InjectionError(f"switchover from {leader}: no answer from Patroni within {_SWITCHOVER_S:g} s") from None
+    except aiohttp.ClientError as error:
+        raise InjectionError(f"switchover from {leader}: Patroni at {address} is not reachable: {error}") from error

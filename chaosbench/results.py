@@ -1,0 +1,70 @@
+"""The run's directory: ``runs/<UTC time>-<scenario>/``, and the schema of what is written there."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chaosbench.errors import PreflightError
+from chaosbench.model.report import Summary
+
+LATEST = "latest"
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Where one scenario's results go."""
+
+    path: Path
+
+    @classmethod
+    def make(cls, out: Path, started: datetime, scenario: str) -> RunDirectory:
+        """A new directory below ``out``; ``out/latest`` points to it. PreflightError when it cannot be made."""
+        stamp = started.strftime("%Y%m%dT%H%M%SZ")
+        for attempt in range(100):
+            path = out / (f"{stamp}-{scenario}" + (f"-{attempt + 1}" if attempt else ""))
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise PreflightError(
+                    f"cannot make {path} for the results: {error.strerror}; choose another --out"
+                ) from None
+            _point(out / LATEST, path.name)
+            return cls(path)
+        raise PreflightError(f"{out} already has a hundred results of {stamp}-{scenario}; choose another --out")
+
+    def write(self, summary: Summary) -> Path:
+        """Write ``summary.json``, whole or not at all."""
+        target = self.path / SUMMARY
+        partial = target.with_suffix(".partial")
+        partial.write_bytes(TypeAdapter(Summary).dump_json(summary, indent=2) + b"\n")
+        partial.replace(target)
+        return target
+
+
+def _point(link: Path, name: str) -> None:
+    """Make ``link`` point to ``name`` beside it, without a moment in which it is missing."""
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(name)
+    fresh.replace(link)
+
+
+def summary_schema() -> dict[str, Any]:
+    """The JSON Schema of ``summary.json``."""
+    schema = TypeAdapter(Summary).json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "chaosbench summary", **schema}
+
+
+def schema_text() -> str:
+    """The schema as it is published in ``docs/summary.schema.json``."""
+    return json.dumps(summary_schema(), indent=2) + "\n"

@@ -1,0 +1,9 @@
+"""Scenarios: from YAML to the model, and one scenario from start to verdict.
+
+``document``  YAML with the position of every key
+``loader``    the file's grammar; everything wrong with it, one line each
+``run``       one scenario, told in its docstring
+``faults``    the planned faults of a scenario while it runs
+``observe``   who leads, while it runs
+``report``    the summary, put together from what was recorded
+"""

@@ -1,0 +1,90 @@
+"""The planned faults of one scenario, each on its time, each healed before this ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaosbench.clock import Clock, to_ns
+from chaosbench.cluster import Cluster
+from chaosbench.errors import ChaosbenchError, FaultError
+from chaosbench.events import Event, Kind
+from chaosbench.injectors.injection import Injection, injected
+from chaosbench.injectors.targets import resolve
+from chaosbench.outage import WriteOutage
+from chaosbench.recorder.recorder import ActiveFault, Recorder
+from chaosbench.scenarios.scenario import PlannedFault
+from chaosbench.sinks.hub import Hub
+
+
+@dataclass(slots=True)
+class FaultRecord:
+    """One planned fault and what became of it. ``outage`` is None until it is about to be injected."""
+
+    plan: PlannedFault
+    injection: Injection | None = None
+    outage: WriteOutage | None = None
+    leader_before: str | None = None
+    error: str | None = None
+
+
+class Faults:
+    """Runs the plan. :meth:`run` returns when every fault is healed, or says why it is not."""
+
+    def __init__(
+        self,
+        plan: Sequence[PlannedFault],
+        cluster: Cluster,
+        recorder: Recorder,
+        hub: Hub,
+        clock: Clock,
+        seed: str,
+    ) -> None:
+        self._cluster = cluster
+        self._recorder = recorder
+        self._hub = hub
+        self._clock = clock
+        self._seed = seed
+        self.records = tuple(FaultRecord(fault) for fault in plan)
+
+    async def run(self, start_ns: int) -> None:
+        """Inject each fault at its time after ``start_ns``. A fault that fails does not stop the others."""
+        async with asyncio.TaskGroup() as faults:
+            for record in self.records:
+                faults.create_task(self._one(record, start_ns))
+
+    async def _one(self, record: FaultRecord, start_ns: int) -> None:
+        await self._clock.sleep_until(start_ns + to_ns(record.plan.at))
+        try:
+            await self._inject(record)
+        except ChaosbenchError as error:
+            record.error = str(error)
+            if not isinstance(error, FaultError) or record.injection is None or record.injection.heal_error is None:
+                self._hub.say(Kind.FAULT_FAILED, fault=record.plan.name, error=str(error))
+
+    async def _inject(self, record: FaultRecord) -> None:
+        plan, injector = record.plan, record.plan.injector
+        # One generator a fault: adding a fault to a scenario changes no other fault's choice.
+        rng = random.Random(f"{self._seed}/{plan.name}")  # noqa: S311 - not for secrets
+        snapshot = await self._cluster.snapshot()
+        record.leader_before = snapshot.leader.name if snapshot.leader else None
+        member = resolve(injector.target, injector, snapshot, rng, await self._cluster.containers())
+        async with injected(
+            plan.name, injector, member, self._cluster, self._clock, lambda event: self._heard(record, event)
+        ) as injection:
+            record.injection = injection
+            await self._clock.sleep(injector.hold)
+
+    def _heard(self, record: FaultRecord, event: Event) -> None:
+        """Follow the fault's life by its events: they come at its stamps, also when it goes wrong."""
+        active = self._recorder.active_faults
+        if event.kind is Kind.FAULT_INJECTING:
+            record.outage = self._recorder.watch(event.at_ns)
+            active[record.plan.name] = ActiveFault(
+                record.plan.name, record.plan.injector.kind, str(event.data["target"]), event.at_ns
+            )
+        elif event.kind is Kind.FAULT_HEALED:
+            active.pop(record.plan.name, None)
+        self._hub.emit(event)

@@ -1,0 +1,65 @@
+"""Who leads, looked at about once a second while a scenario runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chaosbench.clock import Clock
+from chaosbench.cluster import Cluster
+from chaosbench.engine.engine import Engine
+from chaosbench.errors import ClusterUnavailable
+from chaosbench.events import Kind
+from chaosbench.sinks.hub import Hub
+
+PERIOD = 1.0
+
+
+class Observer:
+    """Keeps the recorder's ``leader`` current and tells of changes and of double leaders."""
+
+    def __init__(self, cluster: Cluster, engine: Engine, hub: Hub, clock: Clock, leader: str | None) -> None:
+        self._cluster = cluster
+        self._engine = engine
+        self._hub = hub
+        self._clock = clock
+        self.leader = leader
+        self.warnings: list[str] = []
+
+    async def run(self) -> None:
+        """Look until cancelled. An engine that does not answer is said once, and is no reason to stop."""
+        while True:
+            try:
+                await self.look()
+            except ClusterUnavailable as error:
+                self._warn(str(error))
+            await self._clock.sleep(PERIOD)
+
+    async def look(self) -> None:
+        """Look once."""
+        snapshot = await self._cluster.snapshot()
+        if len(snapshot.leaders) > 1:
+            names = ", ".join(member.name for member in snapshot.leaders)
+            self._warn(f"several nodes said at once that they lead: {names}")
+        leader = snapshot.leader.name if snapshot.leader else None
+        if leader != self.leader:
+            self._hub.say(Kind.LEADER_CHANGED, leader=leader, was=self.leader)
+        self.leader = self._engine.recorder.leader = leader
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self._hub.say(Kind.WARNING, text=text)
+
+
+async def ticking(engine: Engine, hub: Hub, clock: Clock) -> None:
+    """Show the recorder to the sinks once a second until cancelled."""
+    while True:
+        await clock.sleep(1.0)
+        hub.tick(engine.recorder)
+
+
+async def stopped(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

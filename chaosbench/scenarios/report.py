@@ -1,0 +1,267 @@
+"""The summary: figures put together from what was recorded, without any of it being measured here."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import chaosbench
+from chaosbench.clock import NS, Anchor, to_s
+from chaosbench.expectations import judge
+from chaosbench.histogram import Histogram, merged
+from chaosbench.model.report import (
+    Counts,
+    ErrorWindow,
+    FaultReport,
+    Generator,
+    Latency,
+    LedgerReport,
+    Load,
+    OperationReport,
+    Percentiles,
+    Summary,
+    Verdict,
+    worst,
+)
+from chaosbench.outcome import OpClass, Outcome
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.tally import Tally
+from chaosbench.scenarios.faults import FaultRecord
+from chaosbench.scenarios.scenario import Scenario
+from chaosbench.windows import Window
+
+SUSPECT_SHARE = 0.01
+"""A generator that was late for more than this share of the time does not vouch for latencies."""
+
+AFTERMATH_NS = 15 * NS
+"""How long after its healing a fault still explains a new error window: members rejoin, backends are attached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that a finished scenario left behind."""
+
+    scenario: Scenario
+    seed: int
+    anchor: Anchor
+    recorder: Recorder
+    load_ended_ns: int
+    finished_ns: int
+    faults: tuple[FaultRecord, ...]
+    leader_after: str | None
+    ledger: LedgerReport | None
+    whole_again: bool
+    interrupted: bool
+    warnings: tuple[str, ...]
+    environment: dict[str, str]
+    scenario_file: str
+
+
+def summarise(measured: Measured) -> Summary:
+    """The summary with its expectations judged and the scenario's verdict."""
+    recorder, start_ns = measured.recorder, measured.recorder.started_ns
+    windows = tied(recorder.windows(), measured.faults, start_ns)
+    operations = tuple(recorder.operations())
+    seconds = (measured.load_ended_ns - start_ns) / NS
+    counts = counted(operations)
+    summary = Summary(
+        chaosbench=chaosbench.__version__,
+        scenario=measured.scenario.name,
+        description=measured.scenario.description,
+        seed=measured.seed,
+        started_at=iso(measured.anchor.date(start_ns)),
+        finished_at=iso(measured.anchor.date(measured.finished_ns)),
+        duration_s=round(seconds, 3),
+        verdict=Verdict.UNKNOWN,
+        why="",
+        expectations=(),
+        load=Load(
+            **{name: getattr(counts, name) for name in ("attempted", "ok", "failed", "unknown", "shed", "in_flight")},
+            offered_per_s=round(counts.attempted / seconds, 3),
+            ok_per_s=round(counts.ok / seconds, 3),
+        ),
+        connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
+        latency_ms=latency(operations),
+        operations=tuple(_operation(tally) for tally in recorder.tallies),
+        faults=tuple(_fault(record, windows, measured) for record in measured.faults),
+        error_windows=windows,
+        ledger=measured.ledger,
+        generator=_generator(recorder, measured.load_ended_ns - start_ns),
+        warnings=measured.warnings,
+        cluster_whole_again=measured.whole_again,
+        environment=measured.environment,
+        scenario_file=measured.scenario_file,
+    )
+    return _judged(summary, measured.scenario, interrupted=measured.interrupted)
+
+
+def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summary:
+    expectations = tuple(judge(expectation, summary) for expectation in scenario.expectations)
+    verdicts = [expectation.verdict for expectation in expectations]
+    whys = [f"{one.metric} {one.text}" for one in expectations if one.verdict is Verdict.FAIL]
+    if not summary.cluster_whole_again:
+        verdicts.append(Verdict.FAIL)
+        whys.append("the cluster did not become whole again")
+    if interrupted:
+        verdicts.append(Verdict.UNKNOWN)
+        whys.append("it was stopped early")
+    broken = [fault.name for fault in summary.faults if fault.error is not None]
+    if broken:
+        verdicts.append(Verdict.UNKNOWN)
+        whys.append(f"trouble with {', '.join(broken)}")
+    verdict = worst(tuple(verdicts))
+    if verdict is Verdict.UNKNOWN and not whys:
+        whys = [f"{one.metric}: {one.why}" for one in expectations if one.verdict is Verdict.UNKNOWN]
+    return replace(summary, expectations=expectations, verdict=verdict, why="; ".join(whys))
+
+
+def counted(tallies: Iterable[Tally]) -> Counts:
+    """The counts of several tallies together."""
+    total: Counter[str] = Counter()
+    for tally in tallies:
+        total["attempted"] += tally.attempted
+        total["ok"] += tally.ok
+        total["in_flight"] += tally.in_flight
+        for outcome, number in tally.ended.items():
+            total[outcome.value] += number
+    return Counts(**{name: total[name] for name in ("attempted", "ok", "failed", "unknown", "shed", "in_flight")})
+
+
+def latency(tallies: Iterable[Tally]) -> Latency:
+    """Response and service times of several tallies together, successes and all outcomes apart."""
+    chosen = tuple(tallies)
+    response, service = merged(t.response for t in chosen), merged(t.service for t in chosen)
+    return Latency(
+        response=percentiles(response),
+        service=percentiles(service),
+        response_all=percentiles(merged((response, *(t.response_bad for t in chosen)))),
+        service_all=percentiles(merged((service, *(t.service_bad for t in chosen)))),
+    )
+
+
+def percentiles(histogram: Histogram) -> Percentiles:
+    """The usual percentiles of a histogram."""
+    total = histogram.total
+    p50, p90, p99, p999 = histogram.percentiles_ms((50, 90, 99, 99.9))
+    return Percentiles(
+        count=total,
+        mean=round(histogram.sum_us / total / 1000, 3) if total else None,
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        p999=p999,
+        max=histogram.max_us / 1000 if total else None,
+    )
+
+
+def _operation(tally: Tally) -> OperationReport:
+    return OperationReport(
+        workload=tally.workload,
+        operation=tally.operation,
+        op_class=tally.op_class.value,
+        counts=counted([tally]),
+        reasons={f"{outcome}/{reason}": number for (outcome, reason), number in tally.reasons.most_common()},
+        latency_ms=latency([tally]),
+    )
+
+
+def tied(windows: tuple[Window, ...], faults: tuple[FaultRecord, ...], start_ns: int) -> tuple[ErrorWindow, ...]:
+    """Each window with the fault that opened it, or none.
+
+    A fault can open windows from its T0 until ``AFTERMATH_NS`` after it was
+    healed and writes were back. Of several, it is the last one injected before
+    the window's first error was seen.
+    """
+    reaches = sorted((_reach(record) for record in faults if record.outage is not None), reverse=True)
+
+    def opener(window: Window) -> str | None:
+        return next((name for from_ns, to_ns, name in reaches if from_ns <= window.seen_ns <= to_ns), None)
+
+    return tuple(_window(window, opener(window), start_ns) for window in windows)
+
+
+def _reach(record: FaultRecord) -> tuple[int, int, str]:
+    outage, injection = record.outage, record.injection
+    if outage is None:
+        return (0, 0, record.plan.name)
+    healed_ns = injection.healed_ns if injection else None
+    back_ns = outage.t6_ns(outage.last_ack_ns)
+    if healed_ns is None or (outage.t1_ns is not None and back_ns is None):
+        return (outage.t0_ns, sys.maxsize, record.plan.name)
+    return (outage.t0_ns, max(healed_ns, back_ns or 0) + AFTERMATH_NS, record.plan.name)
+
+
+def _window(window: Window, fault: str | None, start_ns: int) -> ErrorWindow:
+    gap = window.longest_gap
+    return ErrorWindow(
+        op_class=window.op_class.value,
+        fault=fault,
+        start_s=to_s(window.start_ns - start_ns),
+        end_s=to_s(window.end_ns - start_ns),
+        duration_s=to_s(window.duration_ns),
+        longest_gap_s=to_s(gap[1] - gap[0]) if gap else None,
+        failed=window.counts[Outcome.FAILED],
+        unknown=window.counts[Outcome.UNKNOWN],
+        shed=window.counts[Outcome.SHED],
+    )
+
+
+def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Measured) -> FaultReport:
+    start_ns, end_ns = measured.recorder.started_ns, measured.load_ended_ns
+    outage, injection = record.outage, record.injection
+    injected_ns = injection.injected_ns if injection else None
+    healed_ns = injection.healed_ns if injection else None
+    t1_ns = outage.t1_ns if outage else None
+    t6_ns = outage.t6_ns(end_ns) if outage else None
+    writes = any(tally.op_class is OpClass.WRITE for tally in measured.recorder.operations())
+    rto_s, recovered = None, None
+    if outage is not None and writes:
+        recovered = t1_ns is None or t6_ns is not None
+        rto_s = 0.0 if t1_ns is None else to_s(t6_ns - outage.t0_ns) if t6_ns is not None else None
+
+    def since(at_ns: int | None) -> float | None:
+        return None if at_ns is None else to_s(at_ns - start_ns)
+
+    def date(at_ns: int | None) -> str | None:
+        return None if at_ns is None else iso(measured.anchor.date(at_ns))
+
+    return FaultReport(
+        name=record.plan.name,
+        injector=record.plan.injector.kind,
+        target=record.plan.injector.target,
+        member=injection.member.name if injection else None,
+        planned_at_s=record.plan.at,
+        injecting_at_s=since(outage.t0_ns if outage else None),
+        injected_at_s=since(injected_ns),
+        injected_at=date(injected_ns),
+        healed_at_s=since(healed_ns),
+        healed_at=date(healed_ns),
+        recovered=recovered,
+        rto_s=rto_s,
+        t1_s=since(t1_ns),
+        t6_s=since(t6_ns),
+        write_gap_s=to_s(outage.longest_gap(end_ns).length_ns) if outage and writes else None,
+        leader_before=record.leader_before,
+        leader_after=measured.leader_after,
+        error_windows=tuple(window for window in windows if window.fault == record.plan.name),
+        error=record.error or (str(injection.heal_error) if injection and injection.heal_error else None),
+    )
+
+
+def _generator(recorder: Recorder, measured_ns: int) -> Generator:
+    late = sum(to_ns - from_ns for from_ns, to_ns in recorder.lag.suspect)
+    share = late / measured_ns if measured_ns else 0.0
+    return Generator(
+        lag_ms=percentiles(recorder.lag.histogram),
+        suspect=share > SUSPECT_SHARE,
+        suspect_share=round(share, 6),
+        suspect_intervals=len(recorder.lag.suspect),
+    )
+
+
+def iso(date: datetime) -> str:
+    """UTC, to the millisecond."""
+    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,250 @@
+"""One scenario, from a healthy cluster to its verdict.
+
+1.  Wait until the cluster is whole: every member runs, one leader, all replicas stream, Pgpool agrees.
+2.  Check what the load needs of Pgpool; make the tables that are missing, and let the replicas have them.
+3.  Start the load; wait until every client is connected; warm up. Nothing of that is in the figures.
+4.  Begin a new record. From here every operation counts, from its intended start.
+5.  Inject each fault at its time, resolve its target then, hold it, heal it. The load never stops.
+6.  When the time is over: no more arrivals; what is under way ends, or is given up as unknown.
+7.  Wait until the cluster is whole again. If it does not get there, that is a result too.
+8.  Compare the ledger with what every node holds.
+9.  Put the summary together and hold the expectations against it.
+10. Whatever went wrong on the way: faults are healed first, and what was measured is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import chaosbench
+from chaosbench.clock import Anchor, Clock
+from chaosbench.cluster import Cluster
+from chaosbench.cluster.health import await_healthy
+from chaosbench.engine.engine import Engine, without_gc_pauses
+from chaosbench.errors import ClusterUnavailable, PreflightError
+from chaosbench.events import Event, Kind
+from chaosbench.ledger import Ledger
+from chaosbench.model.cluster import Snapshot
+from chaosbench.model.report import LedgerReport, Summary
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.scenarios.database import Database
+from chaosbench.scenarios.faults import Faults
+from chaosbench.scenarios.observe import Observer, stopped, ticking
+from chaosbench.scenarios.report import Measured, summarise
+from chaosbench.scenarios.scenario import Scenario
+from chaosbench.sinks.hub import Hub
+from chaosbench.workload import Context
+
+HEALTHY_S = 120.0
+CONNECT_S = 60.0
+SPARE_CONNECTIONS = 4
+"""Pgpool connections kept free for looking at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every scenario of a run shares."""
+
+    cluster: Cluster
+    database: Database
+    hub: Hub
+    clock: Clock
+    anchor: Anchor
+    seed: int
+    stop: asyncio.Event
+    scenario_file: str = ""
+
+
+@dataclass(slots=True)
+class _Load:
+    """The load of one scenario, and what watches it."""
+
+    engine: Engine
+    observer: Observer
+    ended_ns: int = 0
+
+
+async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
+    """Run one scenario; see the module's docstring.
+
+    ``bench.stop`` ends the measurement early: faults are healed, the summary is
+    made of what there is. Raises UndeterminedError when it could not even begin.
+    Cancelled, it heals every fault and lets the cancellation go on.
+    """
+    say, clock = bench.hub.say, bench.clock
+    say(
+        Kind.SCENARIO_STARTED,
+        scenario=scenario.name,
+        description=scenario.description,
+        duration_s=scenario.duration,
+        warm_up_s=scenario.warm_up,
+        streams=[stream.name for stream in scenario.streams],
+        faults=[{"fault": fault.name, "at_s": fault.at, "hold_s": fault.injector.hold} for fault in scenario.faults],
+    )
+    snapshot = await _healthy(bench, HEALTHY_S, "health")
+    await _preflight(scenario, bench)
+    say(Kind.STAGE, name="data", detail=f"scale {scenario.scale}")
+    await bench.database.prepare(scenario, snapshot, _progress(bench))
+    ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
+
+    async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
+        await _connected(load.engine, bench)
+        say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
+        await _sleep_or_stop(scenario.warm_up, bench)
+        recorder = Recorder(clock, scenario.windows, bench.hub.emit)
+        recorder.leader = load.observer.leader
+        load.engine.record_in(recorder)
+        faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, f"{bench.seed}/{scenario.name}")
+        say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
+        interrupted = await _measure(scenario, faults, recorder, bench)
+        say(Kind.STAGE, name="drain", detail="")
+    recorder.finish()
+
+    whole_again, snapshot = await _recovered(scenario, bench)
+    report = await _ledger_report(ledger, bench, snapshot)
+    return summarise(
+        Measured(
+            scenario=scenario,
+            seed=bench.seed,
+            anchor=bench.anchor,
+            recorder=recorder,
+            load_ended_ns=load.ended_ns,
+            finished_ns=clock.now(),
+            faults=faults.records,
+            leader_after=snapshot.leader.name if snapshot.leader else None,
+            ledger=report,
+            whole_again=whole_again,
+            interrupted=interrupted,
+            warnings=tuple(load.observer.warnings),
+            environment=await _environment(bench, snapshot),
+            scenario_file=bench.scenario_file,
+        )
+    )
+
+
+async def _healthy(bench: Bench, timeout: float, stage: str) -> Snapshot:
+    """Wait until the cluster is whole, telling what is still missing."""
+    bench.hub.say(Kind.STAGE, name=stage, detail="")
+
+    def missing(problems: tuple[str, ...]) -> None:
+        if problems:
+            bench.hub.say(Kind.STAGE, name=stage, detail="; ".join(problems))
+
+    return await await_healthy(bench.cluster, bench.clock, timeout, missing)
+
+
+async def _preflight(scenario: Scenario, bench: Bench) -> None:
+    """Pgpool must have room for every client: it makes those beyond ``num_init_children`` wait, or refuses them."""
+    settings = await bench.cluster.proxy_settings()
+    children, reserved = int(settings["num_init_children"]), int(settings.get("reserved_connections", 0))
+    room = children - reserved
+    if scenario.connections + SPARE_CONNECTIONS > room:
+        raise PreflightError(
+            f"scenario {scenario.name} wants {scenario.connections} connections, but Pgpool has room for "
+            f"{room - SPARE_CONNECTIONS} (num_init_children {children}, reserved_connections {reserved}, "
+            f"{SPARE_CONNECTIONS} kept for chaosbench): "
+            "lower 'connections' or 'clients', or raise PGPOOL_NUM_INIT_CHILDREN in infra/.env"
+        )
+
+
+def _progress(bench: Bench) -> Callable[[int, int], None]:
+    return lambda done, total: bench.hub.say(Kind.PROGRESS, stage="data", done=done, total=total, unit="rows")
+
+
+@asynccontextmanager
+async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snapshot) -> AsyncIterator[_Load]:
+    """The load, observed, for the length of the block; drained at its end."""
+    clock, hub = bench.clock, bench.hub
+
+    def late(lag_ns: int) -> None:
+        hub.say(Kind.GENERATOR_SUSPECT, lag_ms=round(lag_ns / 1e6, 1))
+
+    engine = Engine(Recorder(clock, scenario.windows, _nowhere), clock, f"{bench.seed}/{scenario.name}", late)
+    context = Context(scale=scenario.scale, ledger=ledger)
+    for stream in scenario.streams:
+        connect = await bench.database.connector(stream)
+        engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
+    leader = snapshot.leader
+    load = _Load(engine, Observer(bench.cluster, engine, hub, clock, leader.name if leader else None))
+    observing = asyncio.create_task(load.observer.run())
+    showing = asyncio.create_task(ticking(engine, hub, clock))
+    try:
+        async with engine.running():
+            try:
+                yield load
+            finally:
+                load.ended_ns = clock.now()
+    finally:
+        await stopped(observing, showing)
+
+
+def _nowhere(event: Event) -> None:
+    """What happens during the warm-up is nobody's business."""
+
+
+async def _connected(engine: Engine, bench: Bench) -> None:
+    bench.hub.say(Kind.STAGE, name="connect", detail=f"{engine.workers} connections")
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await engine.connected()
+    except TimeoutError:
+        raise ClusterUnavailable(
+            f"only {engine.connected_count()} of {engine.workers} clients could connect within {CONNECT_S:g} s; "
+            "see `chaosbench lab status` and Pgpool's log"
+        ) from None
+
+
+async def _sleep_or_stop(seconds: float, bench: Bench) -> bool:
+    """Sleep, but not past a request to stop. True if there was one."""
+    try:
+        async with asyncio.timeout(seconds):
+            await bench.stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench: Bench) -> bool:
+    """Load and faults for the scenario's duration; every fault is healed on return. True if stopped early."""
+    injecting = asyncio.create_task(faults.run(recorder.started_ns))
+    try:
+        return await _sleep_or_stop(scenario.duration, bench)
+    finally:
+        if injecting.done():
+            injecting.result()
+        else:
+            bench.hub.say(Kind.STAGE, name="heal", detail="")
+            await stopped(injecting)
+
+
+async def _recovered(scenario: Scenario, bench: Bench) -> tuple[bool, Snapshot]:
+    """Whether the cluster became whole again in time, and how it stands."""
+    try:
+        return True, await _healthy(bench, scenario.recovery, "recover")
+    except ClusterUnavailable as error:
+        bench.hub.say(Kind.WARNING, text=str(error))
+        return False, await bench.cluster.snapshot()
+
+
+async def _ledger_report(ledger: Ledger, bench: Bench, snapshot: Snapshot) -> LedgerReport | None:
+    if not len(ledger):
+        return None
+    bench.hub.say(Kind.STAGE, name="ledger", detail=f"{len(ledger)} rows on every node")
+    return await bench.database.reconcile(ledger, snapshot)
+
+
+async def _environment(bench: Bench, snapshot: Snapshot) -> dict[str, str]:
+    """What the figures were measured with."""
+    packages = ("asyncpg", "uvloop", "aiodocker")
+    return {
+        "chaosbench": chaosbench.__version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        **{package: version(package) for package in packages},
+        **await bench.database.versions(snapshot),
+    }

@@ -1,0 +1,50 @@
+"""The catalogue: every sink that watches a scenario. A new one is one file and one line here.
+
+The Prometheus sink is not among them: it serves the whole run, and the daemon starts and stops it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from chaosbench.clock import Anchor, Clock
+from chaosbench.sinks import Sink
+from chaosbench.sinks.events_file import EventsFile
+from chaosbench.sinks.plain import PlainSink
+from chaosbench.sinks.terminal import TerminalSink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What sinks are made from.
+
+    stream:     where progress is shown
+    directory:  the scenario's directory; it exists
+    """
+
+    clock: Clock
+    anchor: Anchor
+    stream: TextIO
+    directory: Path
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that can move its cursor and show the view's characters."""
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    return stream.isatty() and encoding == "utf8" and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+
+
+def _progress(setting: Setting) -> Sink:
+    chosen = TerminalSink if can_draw(setting.stream) else PlainSink
+    return chosen(setting.stream, setting.clock, setting.anchor)
+
+
+SINKS: Mapping[str, Callable[[Setting], Sink]] = {
+    "events": lambda setting: EventsFile(setting.directory / "events.jsonl", setting.anchor),
+    "progress": _progress,
+}
+"""By the name that the CLI knows them by; made in this order."""

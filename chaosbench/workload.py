@@ -1,0 +1,324 @@
+"""What the clients do: pgbench's transactions, a ledger, or SQL from the scenario file.
+
+Each class is a workload's YAML settings; ``start`` gives the running workload
+that the engine drives. A new workload is one class and one line in
+``WORKLOADS``. The pgbench tables and transactions are those of pgbench itself
+(PostgreSQL documentation, pgbench, "What is the 'Transaction' Actually
+Performed in pgbench?"), so that pgbench can run against the same data.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass as plain_dataclass
+from itertools import accumulate
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from chaosbench.engine import Attempt, Operation, RunningWorkload, Session
+from chaosbench.ledger import Ledger
+from chaosbench.model.scenario import STRICT
+from chaosbench.outcome import OpClass, Outcome
+from chaosbench.parameters import CustomOperation, Draw, sampler
+from chaosbench.units import Ratio
+
+ACCOUNTS = 100_000
+TELLERS = 10
+"""Rows per unit of scale; branches are one per unit."""
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Context:
+    """What a workload needs to know of the run. ``ledger`` is where the ledger workload keeps its ids."""
+
+    scale: int
+    ledger: Ledger
+
+
+class WorkloadSettings(Protocol):
+    """What every workload class provides.
+
+    kind:   its name in the YAML
+    data:   the sets of tables it needs: ``pgbench``, ``ledger``
+    setup:  SQL to run before the load starts
+    """
+
+    kind: ClassVar[str]
+    data: ClassVar[frozenset[str]]
+
+    @property
+    def setup(self) -> tuple[str, ...]:
+        """SQL to run before the load starts."""
+        ...
+
+    def start(self, context: Context) -> RunningWorkload:
+        """The workload, ready to run."""
+        ...
+
+
+Call = Callable[[Attempt], Awaitable[None]]
+Opener = Callable[[Any, random.Random], Awaitable[Call]]
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Calls:
+    """A session as a tuple of calls, one an operation."""
+
+    calls: tuple[Call, ...]
+
+    async def run(self, operation: int, attempt: Attempt) -> None:
+        """Run one."""
+        await self.calls[operation](attempt)
+
+
+class Running:
+    """A running workload without state of its own: operations, their weights, how each is opened."""
+
+    retries = 0
+
+    def __init__(self, *parts: tuple[Operation, float, Opener]) -> None:
+        self.operations = tuple(operation for operation, _, _ in parts)
+        self._openers = tuple(opener for _, _, opener in parts)
+        self._bounds = list(accumulate(weight for _, weight, _ in parts))
+
+    def pick(self, rng: random.Random) -> int:
+        """An operation by weight."""
+        if len(self._bounds) == 1:
+            return 0
+        return bisect_right(self._bounds, rng.random() * self._bounds[-1], hi=len(self._bounds) - 1)
+
+    async def open(self, connection: Any, rng: random.Random) -> Session:
+        """Prepare every operation's statements."""
+        return Calls(tuple([await opener(connection, rng) for opener in self._openers]))
+
+    def settle(self, row: int, outcome: Outcome) -> None:
+        """No ledger, nothing to settle."""
+
+
+READ = Operation("select-only", OpClass.READ)
+SIMPLE_UPDATE = Operation("simple-update", OpClass.WRITE)
+TPCB_LIKE = Operation("tpcb-like", OpClass.WRITE)
+
+_SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
+_UPDATE_ACCOUNT = "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2"
+_UPDATE_TELLER = "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2"
+_UPDATE_BRANCH = "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2"
+_HISTORY = "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)"
+
+
+def _select(scale: int) -> Opener:
+    async def opener(connection: Any, rng: random.Random) -> Call:
+        fetch = (await connection.prepare(_SELECT)).fetchval
+        draw, accounts = rng.random, ACCOUNTS * scale
+
+        async def call(attempt: Attempt) -> None:
+            await fetch(int(draw() * accounts) + 1)
+
+        return call
+
+    return opener
+
+
+def _transaction(scale: int, *, full: bool) -> Opener:
+    """simple-update, or tpcb-like when ``full``: the latter updates the teller and the branch too."""
+
+    async def opener(connection: Any, rng: random.Random) -> Call:
+        execute = connection.execute
+        update = (await connection.prepare(_UPDATE_ACCOUNT)).fetchval
+        select = (await connection.prepare(_SELECT)).fetchval
+        history = (await connection.prepare(_HISTORY)).fetchval
+        teller = (await connection.prepare(_UPDATE_TELLER)).fetchval if full else None
+        branch = (await connection.prepare(_UPDATE_BRANCH)).fetchval if full else None
+        draw = rng.random
+
+        async def call(attempt: Attempt) -> None:
+            aid = int(draw() * ACCOUNTS * scale) + 1
+            tid = int(draw() * TELLERS * scale) + 1
+            bid = int(draw() * scale) + 1
+            delta = int(draw() * 10_001) - 5_000
+            await execute("BEGIN")
+            await update(delta, aid)
+            await select(aid)
+            if teller is not None and branch is not None:
+                await teller(delta, tid)
+                await branch(delta, bid)
+            await history(tid, bid, aid, delta)
+            attempt.effect_sent = True
+            await execute("COMMIT")
+
+        return call
+
+    return opener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class SelectOnly:
+    """pgbench's select-only: one account's balance by primary key."""
+
+    kind: ClassVar[str] = "select-only"
+    data: ClassVar[frozenset[str]] = frozenset({"pgbench"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Reads."""
+        return Running((READ, 1.0, _select(context.scale)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class SimpleUpdate:
+    """pgbench's simple-update: an account is updated, read and logged, in one transaction."""
+
+    kind: ClassVar[str] = "simple-update"
+    data: ClassVar[frozenset[str]] = frozenset({"pgbench"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Writes."""
+        return Running((SIMPLE_UPDATE, 1.0, _transaction(context.scale, full=False)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class TpcbLike:
+    """pgbench's tpcb-like: account, teller and branch are updated, the change logged."""
+
+    kind: ClassVar[str] = "tpcb-like"
+    data: ClassVar[frozenset[str]] = frozenset({"pgbench"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Writes that contend for few branches."""
+        return Running((TPCB_LIKE, 1.0, _transaction(context.scale, full=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Mixed:
+    """select-only and simple-update in the given proportion."""
+
+    kind: ClassVar[str] = "mixed"
+    data: ClassVar[frozenset[str]] = frozenset({"pgbench"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    read_ratio: Ratio = 0.8
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Reads and writes."""
+        parts = (
+            (READ, self.read_ratio, _select(context.scale)),
+            (SIMPLE_UPDATE, 1 - self.read_ratio, _transaction(context.scale, full=False)),
+        )
+        return Running(*(part for part in parts if part[1] > 0))
+
+
+LEDGER_INSERT = Operation("insert", OpClass.WRITE)
+_INSERT = "INSERT INTO chaosbench_ledger (run, id) VALUES ($1, $2)"
+
+
+class RunningLedger:
+    """Inserts ids that the client made, and remembers what became of each."""
+
+    def __init__(self, ledger: Ledger, retries: int) -> None:
+        self.operations: tuple[Operation, ...] = (LEDGER_INSERT,)
+        self.retries = retries
+        self._ledger = ledger
+
+    def pick(self, rng: random.Random) -> int:
+        """There is one operation."""
+        return 0
+
+    async def open(self, connection: Any, rng: random.Random) -> Session:
+        """Prepare the insert."""
+        insert = (await connection.prepare(_INSERT)).fetchval
+        ledger = self._ledger
+
+        async def call(attempt: Attempt) -> None:
+            if not attempt.row:
+                attempt.row = ledger.attempt()
+            attempt.effect_sent = True
+            await insert(ledger.run, attempt.row)
+            ledger.acknowledge(attempt.row)
+
+        return Calls((call,))
+
+    def settle(self, row: int, outcome: Outcome) -> None:
+        """Remember how an insert ended that was not acknowledged at its first attempt."""
+        self._ledger.settle(row, outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class LedgerWorkload:
+    """Inserts client-generated ids; every acknowledged one is looked for on every node afterwards.
+
+    retries:  how often an insert whose outcome is unknown is tried again, with the same id
+    """
+
+    kind: ClassVar[str] = "ledger"
+    data: ClassVar[frozenset[str]] = frozenset({"ledger"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    retries: int = Field(default=0, ge=0, le=10)
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Writes that can be accounted for one by one."""
+        return RunningLedger(context.ledger, self.retries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class CustomSql:
+    """SQL of your own: ``operations`` with their class, weight and statements; ``setup`` runs once before."""
+
+    kind: ClassVar[str] = "sql"
+    data: ClassVar[frozenset[str]] = frozenset()
+
+    operations: tuple[CustomOperation, ...] = Field(min_length=1)
+    setup: tuple[str, ...] = ()
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Whatever the operations say."""
+        return Running(
+            *(
+                (Operation(operation.name, operation.op_class), operation.weight, _custom(operation))
+                for operation in self.operations
+            )
+        )
+
+
+def _custom(operation: CustomOperation) -> Opener:
+    """One statement commits by itself; several run as one transaction."""
+    is_write = operation.op_class is OpClass.WRITE
+    is_transaction = len(operation.statements) > 1
+
+    async def opener(connection: Any, rng: random.Random) -> Call:
+        prepared: list[tuple[Callable[..., Awaitable[object]], tuple[Draw, ...]]] = []
+        for statement in operation.statements:
+            fetch = (await connection.prepare(statement.sql)).fetch
+            prepared.append((fetch, tuple(sampler(parameter, rng) for parameter in statement.parameters)))
+        execute = connection.execute
+
+        async def call(attempt: Attempt) -> None:
+            if is_transaction:
+                await execute("BEGIN")
+            else:
+                attempt.effect_sent = is_write
+            for fetch, draws in prepared:
+                await fetch(*(draw() for draw in draws))
+            if is_transaction:
+                attempt.effect_sent = is_write
+                await execute("COMMIT")
+
+        return call
+
+    return opener
+
+
+WORKLOADS: dict[str, type[WorkloadSettings]] = {
+    "select-only": SelectOnly,
+    "simple-update": SimpleUpdate,
+    "tpcb-like": TpcbLike,
+    "mixed": Mixed,
+    "ledger": LedgerWorkload,
+    "sql": CustomSql,
+}
