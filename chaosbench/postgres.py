@@ -8,6 +8,7 @@ alone Pgpool answers its own commands (``SHOW POOL_NODES``).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,9 @@ from psycopg.rows import DictRow, dict_row
 
 from chaosbench.errors import UndeterminedError
 from chaosbench.model.cluster import Address, Login
+
+# It warns of every connection that is dropped here on purpose.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 class Connection(psycopg.AsyncConnection[DictRow]):

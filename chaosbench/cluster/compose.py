@@ -20,6 +20,7 @@ _LOOK_S = 20.0
 _START_S = 300.0
 _BUILD_S = 3600.0
 _TAIL = 15
+_BEAT_S = 10.0
 _STOP_S = 10.0
 
 
@@ -88,18 +89,24 @@ class _Ended:
 
 async def _must(lab: Path, *words: str, seconds: float, report: Report | None) -> _Ended:
     """Run a command that has to succeed; else its last lines go to ``report`` and ClusterUnavailable says which."""
-    ended = await _run(lab, *words, seconds=seconds)
+    ended = await _run(lab, *words, seconds=seconds, report=report)
     if ended.code == 0:
         return ended
-    for line in ended.tail if report else ():
-        report(f"  | {line}")  # type: ignore[misc]
+    if report is not None:
+        for line in ended.tail:
+            report(f"  | {line}")
     how = f"did not end within {seconds:g} s" if ended.code is None else f"failed (exit {ended.code})"
-    last = f": {ended.tail[-1]}" if ended.tail else ""
-    raise ClusterUnavailable(f"`{' '.join(words)}` {how} in {lab}{last}")
+    raise ClusterUnavailable(f"`{' '.join(words)}` {how} in {lab}{_reason(ended.tail)}")
 
 
-async def _run(lab: Path, *words: str, seconds: float) -> _Ended:
-    """Run a command in the lab's directory; it never outlives this call."""
+def _reason(tail: tuple[str, ...]) -> str:
+    """The last line that names an error, or else the last line."""
+    errors = [line for line in tail if line.lower().startswith("error")]
+    return f": {(errors or tail)[-1]}" if tail else ""
+
+
+async def _run(lab: Path, *words: str, seconds: float, report: Report | None = None) -> _Ended:
+    """Run a command in the lab's directory; it never outlives this call. A long one reports how far it is."""
     try:
         process = await asyncio.create_subprocess_exec(
             *words,
@@ -115,9 +122,11 @@ async def _run(lab: Path, *words: str, seconds: float) -> _Ended:
     output: list[str] = []
     tail: deque[str] = deque(maxlen=_TAIL)
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            beat = group.create_task(_beat(tail, report))
             await asyncio.gather(_lines(process.stdout, output, tail), _lines(process.stderr, [], tail))
             code = await process.wait()
+            beat.cancel()
     except TimeoutError:
         pass
     finally:
@@ -132,6 +141,14 @@ async def _lines(stream: asyncio.StreamReader | None, kept: list[str], tail: deq
         kept.append(line)
         if line:
             tail.append(line)
+
+
+async def _beat(tail: deque[str], report: Report | None) -> None:
+    """Now and then the command's latest line, so that minutes of work do not look like a hang."""
+    while report is not None:
+        await asyncio.sleep(_BEAT_S)
+        if tail:
+            report(f"  | {tail[-1]}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

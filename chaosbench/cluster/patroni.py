@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,7 @@ async def switchover(
 ) -> None:
     """Ask the leader's Patroni to hand over; returns when another node leads. InjectionError in Patroni's words."""
     wish = {"leader": leader} | ({"candidate": candidate} if candidate else {})
-    headers = {"Authorization": aiohttp.encode_basic_auth(USER, password)}
+    headers = {"Authorization": "Basic " + b64encode(f"{USER}:{password}".encode()).decode()}
     try:
         async with (
             asyncio.timeout(_SWITCHOVER_S),

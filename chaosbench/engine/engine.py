@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chaosbench import arrivals
-from chaosbench.clock import Clock, to_ns
+from chaosbench.clock import NS, Clock, to_ns
 from chaosbench.engine import RunningWorkload
 from chaosbench.engine.session import Connect
 from chaosbench.engine.source import Book, ClosedSource, OpenSource, Source
@@ -19,7 +19,8 @@ from chaosbench.model.scenario import StreamSettings
 from chaosbench.recorder.recorder import Recorder
 
 TICK = 0.001
-"""Seconds between two looks at the arrival schedule."""
+TICK_IDLE = 0.01
+"""Seconds between two looks at the arrival schedule: at least, and at most (to notice a late loop)."""
 ADVANCE_NS = 100_000_000
 CONNECTS_AT_ONCE = 50
 """A new connection costs over a millisecond of CPU on each side; more at once only slows all of them."""
@@ -40,8 +41,9 @@ class Engine:
 
     ::
 
-        async with engine.running():        # workers start to connect, load begins
+        async with engine.running():        # workers connect
             await engine.connected()        # every worker has its first connection
+            engine.begin()                  # operations arrive: the warm-up
             engine.record_in(recorder)      # warm-up over: count from here on
             ...
         # left: no new arrivals; what is under way ends or times out; connections closed
@@ -122,6 +124,11 @@ class Engine:
         for stream in self._streams:
             stream.book.bind(recorder)
 
+    def begin(self) -> None:
+        """Let the load begin; until now the workers only connect."""
+        for stream in self._streams:
+            stream.source.begin()
+
     async def connected(self) -> None:
         """Wait until every worker has a connection. The caller sets the time limit."""
         while not all(worker.connected for stream in self._streams for worker in stream.workers):
@@ -162,13 +169,16 @@ class Engine:
             stream.source.abandon(self._clock.now())
 
     async def _tick(self) -> None:
-        """Hand out due arrivals every millisecond, and notice when the loop was late."""
+        """Hand out arrivals when they are due, to the millisecond, and notice when the loop was late."""
         now, sleep = self._clock.now, self._clock.sleep
         sources = [stream.source for stream in self._streams]
         advanced_ns = now()
         while True:
-            planned_ns = now() + to_ns(TICK)
-            await sleep(TICK)
+            began_ns = now()
+            due_s = (min(source.due_ns for source in sources) - began_ns) / NS
+            pause = max(TICK, min(TICK_IDLE, due_s))
+            planned_ns = began_ns + to_ns(pause)
+            await sleep(pause)
             now_ns = now()
             if now_ns > planned_ns:
                 self._late(now_ns - planned_ns, now_ns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -68,8 +69,17 @@ class Source:
         """Return an operation that was taken but not sent."""
         self._backlog.appendleft(arrival)
 
+    def begin(self) -> None:
+        """The load begins now; nobody is given anything before."""
+        raise NotImplementedError
+
     def dispatch(self, now_ns: int) -> None:
         """Hand out what is due. Called about every millisecond."""
+
+    @property
+    def due_ns(self) -> int:
+        """When :meth:`dispatch` next has something to do."""
+        return sys.maxsize
 
     def close(self) -> None:
         """No new operations from now on; those already waiting are still handed out."""
@@ -93,8 +103,18 @@ class ClosedSource(Source):
         self._rng = rng
         self._clock = clock
         self._think = think
+        self._begun = asyncio.Event()
+
+    def begin(self) -> None:
+        self._begun.set()
+
+    def close(self) -> None:
+        super().close()
+        self._begun.set()
 
     async def take(self) -> Arrival | None:
+        if not self._begun.is_set():
+            await self._begun.wait()
         if self._backlog:
             return self._backlog.popleft()
         if self._think:
@@ -128,9 +148,23 @@ class OpenSource(Source):
         self._times = times
         self._deadline_ns = deadline_ns
         self._limit = limit
-        self._begin_ns = clock.now()
-        self._next_ns = self._stamp()
+        self._begin_ns = 0
+        self._next_ns = sys.maxsize
         self._parked: deque[asyncio.Future[Arrival | None]] = deque()
+
+    def begin(self) -> None:
+        self._begin_ns = self._clock.now()
+        self._next_ns = self._stamp()
+
+    @property
+    def due_ns(self) -> int:
+        return sys.maxsize if self._closed else self._next_ns
+
+    def give_back(self, arrival: Arrival) -> None:
+        if (waiter := self._unpark()) is not None:
+            self._hand(waiter, arrival)
+        else:
+            super().give_back(arrival)
 
     def _stamp(self) -> int:
         return self._begin_ns + int(next(self._times) * NS)

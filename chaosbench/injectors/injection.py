@@ -106,7 +106,8 @@ async def heal(fault: Fault, member: Member, cluster: Cluster, clock: Clock, pat
     for attempt in range(1, patience.tries + 1):
         try:
             async with asyncio.timeout(patience.heal):
-                return await fault.heal(cluster, member)
+                await fault.heal(cluster, member)
+            return
         except Exception as error:  # whatever an injector raises, the next try and the remedy matter more
             if attempt == patience.tries:
                 message = f"{fault.kind} on {member.name} is not healed after {attempt} tries: {_said(error)}"

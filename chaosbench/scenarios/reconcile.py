@@ -36,7 +36,7 @@ async def reconcile(ledger: Ledger, snapshot: Snapshot, login: Login, clock: Clo
             checks.append(ledger.check(node.name, await _rows(node, login, ledger.run)))
         except postgres.QueryError as error:
             notes.append(f"{node.name} could not be read: {error}")
-    return _report(ledger, checks, notes)
+    return report_of(ledger, checks, notes)
 
 
 async def _rows(node: Member, login: Login, run: int) -> list[int]:
@@ -46,7 +46,8 @@ async def _rows(node: Member, login: Login, run: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def _report(ledger: Ledger, checks: list[LedgerCheck], notes: list[str]) -> LedgerReport:
+def report_of(ledger: Ledger, checks: list[LedgerCheck], notes: list[str]) -> LedgerReport:
+    """The comparisons with all nodes as one report; ``notes`` say what could not be compared."""
     lost = sorted({row for check in checks for row in check.lost})
     recovered = {row for check in checks for row in check.recovered}
     unexpected = sorted({row for check in checks for row in check.unexpected})

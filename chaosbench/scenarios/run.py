@@ -94,6 +94,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
 
     async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
         await _connected(load.engine, bench)
+        load.engine.begin()
         say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
         await _sleep_or_stop(scenario.warm_up, bench)
         recorder = Recorder(clock, scenario.windows, bench.hub.emit)

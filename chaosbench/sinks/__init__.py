@@ -7,7 +7,7 @@ that raises is disabled and the run goes on (``hub.py``).
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from chaosbench.events import Event
 from chaosbench.recorder.recorder import Recorder
@@ -31,17 +31,4 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """The run is over."""
-        ...
-
-
-@runtime_checkable
-class Serves(Protocol):
-    """The further ability of a sink that answers over the network while the run lasts."""
-
-    async def start(self) -> None:
-        """Listen. Raises :class:`~chaosbench.errors.PreflightError` when that cannot be."""
-        ...
-
-    async def stop(self) -> None:
-        """Stop listening; harmless when it never did."""
         ...

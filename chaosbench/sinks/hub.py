@@ -45,10 +45,11 @@ class Hub:
 
     def close(self) -> None:
         """Close every sink, however many of them fail."""
-        self._each(lambda sink: sink.close())
-        self._sinks.clear()
+        while self._sinks:
+            self.remove(self._sinks[0])
 
     def _each(self, call: Callable[[Sink], None]) -> None:
+        failures = []
         for sink in tuple(self._sinks):
             try:
                 call(sink)
@@ -56,4 +57,7 @@ class Hub:
                 if sink in self._sinks:
                     self._sinks.remove(sink)
                 log.exception("sink %s failed and is disabled", sink.name)
-                self.say(Kind.SINK_FAILED, sink=sink.name, error=f"{type(error).__name__}: {error}")
+                failures.append((sink.name, f"{type(error).__name__}: {error}"))
+        # Told afterwards, so that the others hear first of what happened and then of who failed over it.
+        for name, text in failures:
+            self.say(Kind.SINK_FAILED, sink=name, error=text)

@@ -36,7 +36,7 @@ class PlainSink:
         if event.kind is Kind.GENERATOR_SUSPECT:
             if self._suspect_ns is None or event.at_ns - self._suspect_ns >= EVERY_NS:
                 self._suspect_ns = event.at_ns
-                self._write(event.at_ns, f"generator {event.data['lag_ms']:.0f} ms late: latencies are suspect")
+                self._write(event.at_ns, f"! generator {event.data['lag_ms']:.0f} ms late: latencies are suspect")
             return
         saying = say(event)
         if saying is not None and saying != self._last:

@@ -35,7 +35,7 @@ PIECE = 40
 """Samples made into text in one go: about 0.5 ms."""
 
 
-class PrometheusSink(Collector):
+class PrometheusSink:
     """Counts what only events tell, reads the rest from the recorder when asked for the page.
 
     :meth:`start` serves ``http://127.0.0.1:<port>/metrics``, :meth:`stop` ends that.
@@ -72,10 +72,6 @@ class PrometheusSink(Collector):
 
     def close(self) -> None:
         """Nothing to flush; the page stays until :meth:`stop`."""
-
-    def collect(self) -> Iterator[Metric]:
-        """Every metric as it is now. A latency histogram comes in pieces of the same name, one a label set."""
-        yield from self._families(self._totals.read())
 
     def _families(self, reading: Reading) -> Iterator[Metric]:
         yield from self._operations(reading)

@@ -28,6 +28,7 @@ STYLES = {
 _LABEL = 11
 _SUSPECT_SHOWN_NS = 15 * NS
 _FAULTS_SHOWN = 3
+_REASONS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +65,26 @@ class Frame:
         name = str(view.scenario.get("scenario", "chaosbench"))
         planned_runs = len(view.run.get("scenarios", ()))
         of = f"  {view.number} of {planned_runs}" if planned_runs > 1 else ""
-        words = stage(view.phase.data)
-        elapsed, planned, progress = view.elapsed(self.now_ns), view.planned(), view.phase.progress
-        share = 0.0
-        if planned:
-            share = elapsed / planned
-            words = stage({"name": view.phase.name}) + f"  {span(min(elapsed, planned))} of {span(planned)}"
-        elif progress is not None and progress[1] > 0:
-            done, total, unit = progress
-            share = done / total
-            words += f"  {number(done)} of {number(total)} {unit}"
-        elif words:
-            words += f"  {span(elapsed)}"
-        room = self.width - len(name) - len(of) - 4
-        words = words[: max(0, room)]
-        gap = " " * max(1, self.width - len(name) - len(of) - len(words) - 2)
-        yield ((" " + name, "title"), (of, "dim"), (gap, ""), (words, ""))
+        words, figures, share = self._phase()
+        room = max(0, self.width - len(name) - len(of) - len(figures) - 4)
+        words = words if len(words) <= room else words[: max(0, room - 1)] + "…"
+        gap = " " * max(1, self.width - len(name) - len(of) - len(words) - len(figures) - 2)
+        yield ((" " + name, "title"), (of, "dim"), (gap, ""), (words + figures, ""))
         length = self.width - 2
         filled = round(min(1.0, share) * length)
         yield ((" " + "━" * filled, "bar"), ("─" * (length - filled), "dim"))
+
+    def _phase(self) -> tuple[str, str, float]:
+        """The present stage in words, how far it is in figures, and as a share of 1."""
+        phase, elapsed, planned = self.view.phase, self.view.elapsed(self.now_ns), self.view.planned()
+        if not phase.name:
+            return "", "", 0.0
+        if planned:
+            return stage({"name": phase.name}), f"  {span(min(elapsed, planned))} of {span(planned)}", elapsed / planned
+        if phase.progress is not None and phase.progress[1] > 0:
+            done, total, unit = phase.progress
+            return stage(phase.data), f"  {number(done)} of {number(total)} {unit}", done / total
+        return stage(phase.data), f"  {span(elapsed)}", 0.0
 
     def _flows(self) -> Iterator[Line]:
         heads = ("offered/s", "ok/s", "p50", "p99", "failed", "unknown", "shed")
@@ -147,7 +149,9 @@ class Frame:
         yield self._windows()
         yield self._reasons()
         if view.suspects and self.now_ns - view.suspect_ns < _SUSPECT_SHOWN_NS:
-            text = f"this machine ran {view.suspect_ms:.0f} ms late ({view.suspects} times so far): figures are suspect"
+            text = (
+                f"this machine ran {view.suspect_ms:.0f} ms late ({number(view.suspects)} so far): figures are suspect"
+            )
             yield ((f" {'generator':<{_LABEL - 1}}", "dim"), (text, "warn"))
 
     def _faults(self) -> Iterator[Line]:
@@ -181,8 +185,11 @@ class Frame:
         interval = self.view.interval
         if interval is None or not interval.total_reasons:
             return ()
-        texts = []
-        for (outcome, reason), total in interval.total_reasons.most_common(4):
+        text = ""
+        for (outcome, reason), total in interval.total_reasons.most_common(_REASONS_SHOWN):
             added = interval.reasons[outcome, reason]
-            texts.append(f"{outcome} {reason} {number(total)}" + (f" (+{number(added)})" if added else ""))
-        return ((" " * _LABEL + "   ".join(texts), "dim"),)
+            one = f"{outcome} {reason} {number(total)}" + (f" (+{number(added)})" if added else "")
+            if _LABEL + len(text) + len(one) > self.width - 1:
+                break
+            text += one + "   "
+        return ((" " * _LABEL + text, "dim"),)

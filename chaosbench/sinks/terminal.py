@@ -8,7 +8,9 @@ a verdict) are printed above the view and stay.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -26,6 +28,8 @@ from chaosbench.sinks.view import View
 from chaosbench.sinks.wording import say
 
 REDRAW_NS = NS // 4
+AT_LEAST_EVERY_S = 1.1
+"""A little more than between two ticks, so that ticks do the drawing while there are any."""
 _STYLES = {name: Style.parse(style) for name, style in STYLES.items()}
 
 
@@ -42,39 +46,66 @@ class TerminalSink:
         self._view = View()
         self._sampler = Sampler()
         self._drawn_ns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def on_event(self, event: Event) -> None:
-        """Take it in, and draw if the last drawing is old enough."""
+        """Take it in; it is drawn at once, or as soon as the last drawing is old enough."""
         self._view.event(event)
         saying = say(event)
         if saying is not None and saying.lasting:
             self._console.print(Text(saying.text, style=_STYLES[saying.tone]), soft_wrap=True)
-        now_ns = self._clock.now()
-        if now_ns - self._drawn_ns >= REDRAW_NS:
-            self._draw(now_ns)
+        wait_ns = self._drawn_ns + REDRAW_NS - self._clock.now()
+        if wait_ns <= 0:
+            self._draw()
+        else:
+            self._draw_in(wait_ns / NS)
 
     def on_tick(self, recorder: Recorder) -> None:
         """Sample the recorder and draw."""
-        now_ns = self._clock.now()
-        self._view.tick(recorder, self._sampler.sample(recorder, now_ns))
-        self._draw(now_ns)
+        self._view.tick(recorder, self._sampler.sample(recorder, self._clock.now()))
+        self._draw()
 
     def close(self) -> None:
         """Take the view away and give the cursor back."""
+        self._closed = True
+        self._cancel()
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _draw(self, now_ns: int) -> None:
-        self._drawn_ns = now_ns
+    def _draw(self) -> None:
+        if self._closed:
+            return
+        self._drawn_ns = self._clock.now()
         width, height = self._console.size
         # One row stays free: a view as tall as the terminal would scroll it at every drawing.
-        lines = _Lines(Frame(self._view, now_ns, self._anchor, width, height - 1).lines())
+        lines = _Lines(Frame(self._view, self._drawn_ns, self._anchor, width, height - 1).lines())
+        try:
+            self._show(lines)
+        except Exception:
+            # The hub never calls a sink again that raised, so the cursor is given back here.
+            self.close()
+            raise
+        self._draw_in(AT_LEAST_EVERY_S)
+
+    def _show(self, lines: _Lines) -> None:
         if self._live is None:
             self._live = Live(lines, console=self._console, auto_refresh=False, transient=True)
             self._live.start(refresh=True)
         else:
             self._live.update(lines, refresh=True)
+
+    def _draw_in(self, seconds: float) -> None:
+        """Draw later, once: elapsed times go on also while nothing happens."""
+        self._cancel()
+        with suppress(RuntimeError):  # no loop runs: then only events and ticks draw
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._draw)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Lines:

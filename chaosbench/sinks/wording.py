@@ -142,7 +142,7 @@ def _window_closed(data: Data) -> Saying:
 
 def _scenario_finished(data: Data) -> Saying:
     verdict = str(data["verdict"])
-    return Saying(f"scenario {data['scenario']}: {verdict}  {data['directory']}", _verdict_tone(verdict), lasting=True)
+    return Saying(f"scenario {data['scenario']}: {verdict}  {data['directory']}", _verdict_tone(verdict))
 
 
 def _run_finished(data: Data) -> Saying:

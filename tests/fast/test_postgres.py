@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chaosbench import postgres
-from chaosbench.model.cluster import Login
-from chaosbench.model.cluster import Address
+from chaosbench.model.cluster import Address, Login
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,5 +46,5 @@ async def test_a_frozen_server_is_given_up_in_time(after_login: bool):
 
 
 async def test_nobody_listens():
-    with pytest.raises(postgres.QueryError, match="127.0.0.1:1: "):
+    with pytest.raises(postgres.QueryError, match=r"127\.0\.0\.1:1: "):
         await postgres.fetch(Address("127.0.0.1", 1), LOGIN, "SELECT 1", timeout=2)

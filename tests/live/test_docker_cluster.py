@@ -71,7 +71,9 @@ async def test_pgpool_is_the_proxy_and_tells_its_settings(cluster: DockerCluster
 
 
 async def test_all_labelled_containers_are_known_and_no_other(cluster: DockerCluster):
-    listed = docker("ps", "--all", "--no-trunc", "--filter", f"label={LAB_LABEL}=chaosbench", "--format", "{{.Names}} {{.ID}}")
+    listed = docker(
+        "ps", "--all", "--no-trunc", "--filter", f"label={LAB_LABEL}=chaosbench", "--format", "{{.Names}} {{.ID}}"
+    )
     assert dict(await cluster.containers()) == dict(line.split() for line in listed.splitlines())
 
 

@@ -1,0 +1,53 @@
+# Every target sets up what it needs, so each works first on a bare machine.
+#   make run     bring the lab up and run scenarios.yaml
+#   make test    fast tests, then live ones on the lab
+#   make proof   the long ones
+#   make check   lint, types, architecture
+
+PYTEST := .venv/bin/python -m pytest
+SCENARIOS ?= scenarios.yaml
+ARGS ?=
+
+.PHONY: run test test-fast test-live proof check lab-up lab-down lab-status venv docker schema clean
+
+run: lab-up
+	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
+
+test: test-fast test-live
+
+test-fast: venv
+	$(PYTEST) -m "not live and not proof" $(ARGS)
+
+test-live: lab-up
+	$(PYTEST) -m "live and not proof" $(ARGS)
+
+proof: lab-up
+	$(PYTEST) -m proof $(ARGS)
+
+check: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+lab-up: venv docker
+	.venv/bin/chaosbench lab up
+
+lab-down: venv
+	.venv/bin/chaosbench lab down
+
+lab-status: venv
+	.venv/bin/chaosbench lab status
+
+venv:
+	@scripts/venv.sh
+
+docker:
+	@infra/setup.sh
+
+# What is generated from the code; a test holds the committed file to it.
+schema: venv
+	.venv/bin/python -c 'from chaosbench.results import schema_text; print(schema_text(), end="")' > docs/summary.schema.json
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

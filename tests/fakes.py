@@ -1,0 +1,185 @@
+"""A database in memory for fast tests: it answers, fails, freezes and comes back on the test's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
+import looptime
+
+from chaosbench.clock import Clock
+from chaosbench.dataset import Progress
+from chaosbench.engine import Attempt, Operation, Session
+from chaosbench.engine.session import Connect
+from chaosbench.ledger import Ledger
+from chaosbench.model.cluster import Snapshot
+from chaosbench.model.report import LedgerReport
+from chaosbench.outcome import OpClass, Outcome
+from chaosbench.scenarios.reconcile import report_of
+from chaosbench.scenarios.scenario import Scenario, Stream
+
+T = TypeVar("T")
+
+READ = Operation("read", OpClass.READ)
+WRITE = Operation("write", OpClass.WRITE)
+
+Behaviour = Callable[[], Awaitable[None]]
+"""Awaited by every statement: returns when it is acknowledged, raises, or never ends."""
+
+
+def in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop of its own whose sleeps cost nothing; for tests that hypothesis calls many times."""
+    with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(_enabled=True, noop_cycles=0)) as runner:
+        return runner.run(main)
+
+
+class FakeConnection:
+    """What the engine needs of asyncpg's connection."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self.server = server
+        self.closed = False
+        self.answer: asyncio.Future[None] | None = None
+        self.in_transaction = False
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    def is_in_transaction(self) -> bool:
+        return self.in_transaction
+
+    def terminate(self) -> None:
+        self.closed = True
+        self.server.connections.discard(self)
+        if self.answer is not None:
+            self.answer.cancel()
+
+    async def statement(self, sql: str = "", *args: object) -> None:
+        """Answer as the server does now, unless the connection is closed meanwhile."""
+        self.server.log.append((sql, args))
+        self.answer = asyncio.ensure_future(self.server.behaviour())
+        try:
+            await self.answer
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation") from None
+
+    async def execute(self, sql: str) -> None:
+        await self.statement(sql)
+        self.in_transaction = sql == "BEGIN"
+
+    async def prepare(self, sql: str) -> Any:
+        connection = self
+
+        class Statement:
+            async def fetchval(self, *args: object) -> None:
+                await connection.statement(sql, *args)
+
+            fetch = fetchval
+
+        return Statement()
+
+
+class FakeServer:
+    """A server whose behaviour the test changes while it runs."""
+
+    def __init__(self, clock: Clock, latency: float = 0.001) -> None:
+        self.clock = clock
+        self.latency = latency
+        self.behaviour: Behaviour = self.answers
+        self.accepts = True
+        self.connections: set[FakeConnection] = set()
+        self.connects = 0
+        self.log: list[tuple[str, tuple[object, ...]]] = []
+
+    async def answers(self) -> None:
+        await self.clock.sleep(self.latency)
+
+    async def freezes(self) -> None:
+        await asyncio.Event().wait()
+
+    def fails(self, error: BaseException) -> Behaviour:
+        async def failing() -> None:
+            await self.clock.sleep(self.latency)
+            raise error
+
+        return failing
+
+    def dies(self) -> None:
+        """Every connection breaks, and no new one is accepted."""
+        self.accepts = False
+        for connection in tuple(self.connections):
+            connection.terminate()
+
+    async def connect(self, timeout: float) -> FakeConnection:
+        self.connects += 1
+        await self.clock.sleep(self.latency)
+        if not self.accepts:
+            raise ConnectionRefusedError("connection refused")
+        connection = FakeConnection(self)
+        self.connections.add(connection)
+        return connection
+
+
+@dataclass
+class FakeWorkload:
+    """Reads and writes in equal parts by default; ``rows`` gives every write a ledger id."""
+
+    operations: tuple[Operation, ...] = (READ, WRITE)
+    retries: int = 0
+    rows: bool = False
+    setup: tuple[str, ...] = ()
+    data: frozenset[str] = frozenset()
+    settled: dict[int, Outcome] = field(default_factory=dict)
+    given: int = 0
+    kind: str = "fake"
+
+    def start(self, context: object) -> FakeWorkload:
+        return self
+
+    def pick(self, rng: random.Random) -> int:
+        return rng.randrange(len(self.operations))
+
+    async def open(self, connection: FakeConnection, rng: random.Random) -> Session:
+        workload = self
+
+        class FakeSession:
+            async def run(self, operation: int, attempt: Attempt) -> None:
+                attempt.effect_sent = workload.operations[operation].op_class is OpClass.WRITE
+                if workload.rows and attempt.effect_sent and not attempt.row:
+                    workload.given += 1
+                    attempt.row = workload.given
+                await connection.statement(workload.operations[operation].name, attempt.row)
+                if attempt.row:
+                    workload.settled[attempt.row] = Outcome.OK
+
+        return FakeSession()
+
+    def settle(self, row: int, outcome: Outcome) -> None:
+        self.settled[row] = outcome
+
+
+@dataclass
+class FakeDatabase:
+    """The database of a whole run: one server, and tables that hold what was acknowledged."""
+
+    server: FakeServer
+    loses: frozenset[int] = frozenset()
+
+    async def prepare(self, scenario: Scenario, snapshot: Snapshot, progress: Progress) -> None:
+        progress(1, 1)
+
+    async def connector(self, stream: Stream) -> Connect:
+        return self.server.connect
+
+    async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
+        found = {args[1] for sql, args in self.server.log if "chaosbench_ledger" in sql} - self.loses
+        return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
+
+    async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
+        return {"postgresql": "17"}

@@ -1,0 +1,144 @@
+"""``events.jsonl``: one object a line, stamps as seconds of the run, and a full disk hurts nobody else."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sinks_cases import ANCHOR, DATA, T0, Bench, event
+
+from chaosbench.clock import NS
+from chaosbench.events import Event, Kind
+from chaosbench.sinks.events_file import EventsFile, event_line
+from chaosbench.sinks.hub import Hub
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_an_event_becomes_a_line(tmp_path: Path) -> None:
+    sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
+    sink.on_event(event(Kind.LEADER_CHANGED, 1.25, leader=None))
+    sink.close()
+    assert (tmp_path / "events.jsonl").read_text() == (
+        '{"t": 1.25, "wall": "2026-03-01T12:00:01.250Z", "kind": "leader_changed", "leader": null, "was": "pg1"}\n'
+    )
+
+
+def test_every_kind_is_valid_json_with_its_data() -> None:
+    for kind, data in DATA.items():
+        row = json.loads(event_line(event(kind, 3.5), ANCHOR))
+        assert (row["t"], row["kind"]) == (3.5, kind.value)
+        assert set(row) == {"t", "wall", "kind"} | {
+            key.removesuffix("_ns") + "_s" * key.endswith("_ns") for key in data
+        }
+
+
+@pytest.mark.parametrize(
+    ("data", "written"),
+    [
+        ({"start_ns": T0 + 1_500_000}, {"start_s": 0.0015}),
+        ({"start_ns": T0 - NS}, {"start_s": -1.0}),
+        ({"end_ns": None}, {"end_s": None}),
+        (
+            {"window": {"start_ns": T0 + NS, "counts": {"failed": 2}}},
+            {"window": {"start_s": 1.0, "counts": {"failed": 2}}},
+        ),
+        ({"columns_ns": "a text"}, {"columns_ns": "a text"}),
+        ({"file": Path("a/b.yaml")}, {"file": "a/b.yaml"}),
+        ({"text": "über"}, {"text": "über"}),
+    ],
+)
+def test_stamps_become_seconds_of_the_run(data: dict[str, Any], written: dict[str, Any]) -> None:
+    row = json.loads(event_line(Event(T0, Kind.WARNING, data), ANCHOR))
+    assert {key: value for key, value in row.items() if key not in ("t", "wall", "kind")} == written
+
+
+def test_time_has_microseconds() -> None:
+    assert json.loads(event_line(Event(T0 + 1_234_567_891, Kind.WARNING, {}), ANCHOR))["t"] == 1.234568
+
+
+def test_lines_are_kept_for_at_most_a_second_or_until_the_tick(tmp_path: Path) -> None:
+    bench, path = Bench(), tmp_path / "events.jsonl"
+    sink = EventsFile(path, ANCHOR)
+    sink.on_event(event(Kind.STAGE, 0.2))
+    assert rows(path) == []
+    sink.on_event(event(Kind.STAGE, 1.3))
+    assert [row["t"] for row in rows(path)] == [0.2, 1.3]
+    sink.on_event(event(Kind.STAGE, 1.4))
+    bench.now_ns = T0 + 2 * NS
+    sink.on_tick(bench.recorder)
+    assert [row["t"] for row in rows(path)] == [0.2, 1.3, 1.4]
+    sink.close()
+
+
+class FullDisk:
+    """A file on a disk that fills up after ``room`` writes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.closed = False
+
+    def write(self, text: str) -> int:
+        self.room -= 1
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_full_disk_ends_the_file_and_not_the_run(tmp_path: Path) -> None:
+    class Heard:
+        name = "heard"
+
+        def __init__(self) -> None:
+            self.events: list[Event] = []
+
+        def on_event(self, event: Event) -> None:
+            self.events.append(event)
+
+        def on_tick(self, recorder: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    bench, heard, disk = Bench(), Heard(), FullDisk(room=1)
+    sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
+    sink._file.close()
+    sink._file = disk  # type: ignore[assignment]
+    hub = Hub([sink, heard], bench.clock)
+    for second in range(5):
+        bench.now_ns = T0 + second * NS
+        hub.say(Kind.WARNING, text=str(second))
+        hub.tick(bench.recorder)
+    hub.close()
+    failures = [one.data for one in heard.events if one.kind is Kind.SINK_FAILED]
+    assert failures == [{"sink": "events", "error": "OSError: [Errno 28] No space left on device"}]
+    assert [one.data["text"] for one in heard.events if one.kind is Kind.WARNING] == ["0", "1", "2", "3", "4"]
+    assert disk.closed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_device_that_is_really_full() -> None:
+    sink = EventsFile(Path("/dev/full"), ANCHOR)
+    sink.on_event(event(Kind.WARNING, 0.1))
+    with pytest.raises(OSError, match="No space left"):
+        sink.close()
+
+
+def test_a_later_scenario_does_not_overwrite_what_is_there(tmp_path: Path) -> None:
+    for _ in range(2):
+        sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
+        sink.on_event(event(Kind.WARNING))
+        sink.close()
+    assert len(rows(tmp_path / "events.jsonl")) == 2
