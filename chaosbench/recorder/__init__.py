@@ -2,5 +2,4 @@
 
 ``tally``     counts and histograms of one kind of operation; what the hot path touches
 ``recorder``  all tallies of a scenario, its error windows and fault outages
-``snapshot``  an immutable picture of the recorder, for sinks
 """

@@ -100,9 +100,16 @@ class Recorder:
         sent_ns: int | None,
         done_ns: int,
     ) -> None:
-        """Fold in an operation that did not end ok."""
+        """Fold in an operation that did not end ok.
+
+        One that began in an earlier recorder counts there, with its tally; nobody would tell that its window closes,
+        so nobody is told that it opens.
+        """
         tally.record_bad(outcome, reason, intended_ns, sent_ns, done_ns)
         folder = tally.track.folder
+        if tally.track is not self._tracks[tally.op_class]:
+            folder.bad(intended_ns, done_ns, outcome)
+            return
         lapsed = folder.lapse(intended_ns)
         if lapsed is not None:
             self._emit(Event(done_ns, Kind.WINDOW_CLOSED, window_data(lapsed)))

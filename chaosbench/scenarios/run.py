@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -246,6 +247,8 @@ async def _environment(bench: Bench, snapshot: Snapshot) -> dict[str, str]:
         "chaosbench": chaosbench.__version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
+        "cpus": str(os.cpu_count()),
+        "scheduled_first": str(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR).lower(),
         **{package: version(package) for package in packages},
         **await bench.database.versions(snapshot),
     }

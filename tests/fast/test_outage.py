@@ -96,7 +96,7 @@ def test_the_longest_gap_begins_no_earlier_than_the_fault(
     assert (gap.from_ns, gap.to_ns) == expected
 
 
-@pytest.mark.parametrize(("seen_after", "t6"), [(20, 40_012), (3_000, 40_012)])
+@pytest.mark.parametrize(("seen_after", "t6"), [(2, 40_012), (20, 40_012), (3_000, 40_012)])
 def test_a_late_failure_is_found_although_more_was_acknowledged_than_is_kept(
     monkeypatch: pytest.MonkeyPatch, seen_after: int, t6: int
 ) -> None:

@@ -140,6 +140,18 @@ def test_a_window_that_nobody_looked_at_is_told_to_be_over_before_the_next_opens
     assert [kind for kind, _ in bench.told()] == [Kind.WINDOW_OPENED, Kind.WINDOW_CLOSED, Kind.WINDOW_OPENED]
 
 
+def test_a_window_stays_open_while_everything_hangs() -> None:
+    bench = Bench()
+    tally = bench.recorder.tally(*KINDS[1])
+    tally.attempted += 2
+    bench.recorder.bad(tally, Outcome.FAILED, "57P01", bench.now_ns, bench.now_ns, bench.now_ns)
+    bench.run(10)
+    assert [kind for kind, _ in bench.told()] == [Kind.WINDOW_OPENED]
+    tally.record_ok(bench.now_ns, bench.now_ns, bench.now_ns)
+    bench.run(0.1)
+    assert [kind for kind, _ in bench.told()] == [Kind.WINDOW_OPENED, Kind.WINDOW_CLOSED]
+
+
 def test_an_operation_that_hung_reopens_the_window_in_which_it_began() -> None:
     bench = Bench()
     tally, other = bench.recorder.tally(*KINDS[1]), bench.recorder.tally(*KINDS[2])
@@ -155,6 +167,16 @@ def test_an_operation_that_hung_reopens_the_window_in_which_it_began() -> None:
     assert bench.events[-1].data["reopened"] is True
     assert len(bench.recorder.windows()) == 1
     assert bench.recorder.windows()[0].duration_ns == 3 * NS
+
+
+def test_what_began_in_an_earlier_recorder_counts_there_and_opens_no_window_here() -> None:
+    warm_up, bench = Bench(), Bench()
+    tally = warm_up.recorder.tally(*KINDS[1])
+    tally.attempted += 1
+    bench.recorder.bad(tally, Outcome.UNKNOWN, "timeout", bench.now_ns, bench.now_ns, bench.now_ns)
+    assert tally.ended == {Outcome.UNKNOWN: 1}
+    assert (bench.told(), bench.recorder.windows()) == ([], ())
+    assert len(warm_up.recorder.windows()) == 1
 
 
 def test_the_end_of_the_load_closes_what_is_open_and_counts_the_open_gap() -> None:

@@ -28,10 +28,10 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 async def scraped(sink: PrometheusSink) -> Samples:
     """Every sample of the page; that there is only one of each is checked on the way."""
     found: Samples = {}
-    names = set()
-    for family in text_string_to_metric_families((await sink.render()).decode()):
-        assert family.name not in names
-        names.add(family.name)
+    page = (await sink.render()).decode()
+    heads = [line for line in page.splitlines() if line.startswith("#")]
+    assert len(heads) == len(set(heads))
+    for family in text_string_to_metric_families(page):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found
