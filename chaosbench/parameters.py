@@ -6,15 +6,24 @@ import random
 import string
 from collections.abc import Callable
 from itertools import count
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from chaosbench.model.scenario import STRICT
 from chaosbench.outcome import OpClass
 
 Draw = Callable[[], object]
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float):
+        raise ValueError("write text, a number, true or false")  # noqa: TRY004 - pydantic reports ValueErrors
+    return value
+
+
+Scalar = Annotated[Any, BeforeValidator(_scalar)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -32,7 +41,7 @@ class Parameter:
     uniform: tuple[int, int] | None = None
     normal: tuple[float, float] | None = None
     exponential: float | None = Field(default=None, gt=0)
-    choice: tuple[str | int | float, ...] | None = Field(default=None, min_length=1)
+    choice: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
     text: int | None = Field(default=None, ge=1, le=1_000_000)
     sequence: int | None = None
 

@@ -47,5 +47,5 @@ def parse_ratio(value: object) -> float:
 
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"unit": "s"})]
-Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0)]
+Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0, le=1_000_000)]
 Ratio = Annotated[float, BeforeValidator(parse_ratio)]

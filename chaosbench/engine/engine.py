@@ -57,6 +57,8 @@ class Engine:
         self._streams: list[RunningStream] = []
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._stopping = False
+        self._worst_late_ns = 0
+        self._late_said_ns = 0
 
     def add(self, name: str, settings: StreamSettings, workload: RunningWorkload, connect: Connect) -> None:
         """Add one stream of load; call before :meth:`running`."""
@@ -190,8 +192,13 @@ class Engine:
                 self.recorder.advance()
 
     def _late(self, late_ns: int, now_ns: int) -> None:
-        if self.recorder.lag.record(late_ns, now_ns):
-            self._on_lag(late_ns)
+        if self.recorder.lag.record(late_ns):
+            self._worst_late_ns = max(self._worst_late_ns, late_ns)
+        if self._worst_late_ns and now_ns - self._late_said_ns >= NS:
+            # At most one a second: a machine that is late once is late often.
+            self._on_lag(self._worst_late_ns)
+            self._worst_late_ns = 0
+            self._late_said_ns = now_ns
 
     async def _watch(self, stream: RunningStream) -> None:
         """End the operations that have taken longer than the stream's timeout.

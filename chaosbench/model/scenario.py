@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from chaosbench.units import Rate, Seconds
+from chaosbench.units import Rate, Ratio, Seconds
 
-STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 """Settings classes refuse keys that they do not know."""
 
 
@@ -69,4 +69,4 @@ class Windows:
     """When an error window ends: ``quiet`` seconds with at most ``threshold`` of the operations not ok."""
 
     quiet: Seconds = Field(default=2.0, gt=0)
-    threshold: float = 0.0
+    threshold: Ratio = 0.0

@@ -31,17 +31,19 @@ class ActiveFault:
 
 @dataclass(slots=True)
 class Lag:
-    """The generator's own lateness: how long the event loop was held."""
+    """The generator's own lateness: how long the event loop was held; ``suspect_ns`` in intervals over the limit."""
 
     histogram: Histogram = field(default_factory=Histogram)
-    suspect: list[tuple[int, int]] = field(default_factory=list)
+    suspect_ns: int = 0
+    suspects: int = 0
 
-    def record(self, late_ns: int, now_ns: int) -> bool:
+    def record(self, late_ns: int) -> bool:
         """Count one lateness; True if it makes the interval suspect."""
         self.histogram.record(late_ns // 1000)
         if late_ns < LAG_LIMIT_NS:
             return False
-        self.suspect.append((now_ns - late_ns, now_ns))
+        self.suspect_ns += late_ns
+        self.suspects += 1
         return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,13 +20,14 @@ from chaosbench.model.report import (
 )
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
-_INDENT = " " * 11
+_INDENT = " " * 4
 _WORD = {Verdict.PASS: "PASS", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "UNKNOWN"}
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print a summary."""
-    console.print(Group(*_parts(summary)))
+    """Print a summary. Lines are left to the terminal to wrap, so that a file or a pipe gets them whole."""
+    for part in _parts(summary):
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(summary: Summary) -> Iterator[RenderableType]:
@@ -91,7 +92,7 @@ def _load(summary: Summary) -> Text:
 
 
 def _latency(summary: Summary) -> Table:
-    table = _table("latency (ms)", "p50", "p90", "p99", "p99.9", "max", "operations")
+    table = _table("latency (ms)", "p50", "p90", "p99", "p99.9", "max", "count")
     latency = summary.latency_ms
     for name, percentiles in (
         ("response, ok", latency.response),
@@ -104,7 +105,7 @@ def _latency(summary: Summary) -> Table:
 
 def _percentiles(found: Percentiles) -> Iterator[str]:
     for value in (found.p50, found.p90, found.p99, found.p999, found.max):
-        yield "-" if value is None else f"{value:,.1f}"
+        yield "-" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def _fault(fault: FaultReport) -> Iterator[RenderableType]:
@@ -136,7 +137,7 @@ def _rto(fault: FaultReport) -> str:
 
 
 def _windows(windows: tuple[ErrorWindow, ...] | list[ErrorWindow]) -> Table:
-    table = _table("error window", "from (s)", "for (s)", "no success (s)", "failed", "unknown", "shed")
+    table = _table("error window", "from s", "for s", "gap s", "failed", "unknown", "shed")
     for window in windows:
         table.add_row(
             _INDENT + window.op_class,
@@ -156,7 +157,7 @@ def _ledger(ledger: LedgerReport) -> Text:
 
     line = Text.assemble(
         f"  ledger   {ledger.acked:,} rows acknowledged: ",
-        (f"{said(ledger.lost)} lost", "bold red" if ledger.lost else "bold"),
+        (f"{said(ledger.lost)} lost{_named(ledger.lost_ids)}", "bold red" if ledger.lost else "bold"),
         f", {said(ledger.recovered)} of {ledger.unknown:,} unknown are there, {said(ledger.unexpected)} unexpected",
         f" (read on {', '.join(node.node for node in ledger.nodes) or 'no node'})",
     )
@@ -165,9 +166,16 @@ def _ledger(ledger: LedgerReport) -> Text:
     return line
 
 
+def _named(ids: tuple[int, ...]) -> str:
+    if not ids:
+        return ""
+    more = ", ..." if len(ids) > 5 else ""
+    return f" (ids {', '.join(map(str, ids[:5]))}{more})"
+
+
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column(_INDENT + title, min_width=28, no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column(_INDENT + title, min_width=20, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

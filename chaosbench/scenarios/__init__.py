@@ -2,6 +2,8 @@
 
 ``document``  YAML with the position of every key
 ``loader``    the file's grammar; everything wrong with it, one line each
+``entries``   the entries under ``load`` and ``faults``
+``validate``  from a dict to a settings class, and what was wrong with it
 ``run``       one scenario, told in its docstring
 ``faults``    the planned faults of a scenario while it runs
 ``observe``   who leads, while it runs

@@ -195,7 +195,8 @@ def _reach(record: FaultRecord) -> tuple[int, int, str]:
 
 
 def _window(window: Window, fault: str | None, start_ns: int) -> ErrorWindow:
-    gap = window.longest_gap
+    # Connects are rare while all is well: a stretch without one means nothing.
+    gap = None if window.op_class is OpClass.CONNECT else window.longest_gap
     return ErrorWindow(
         op_class=window.op_class.value,
         fault=fault,
@@ -252,13 +253,12 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
 
 
 def _generator(recorder: Recorder, measured_ns: int) -> Generator:
-    late = sum(to_ns - from_ns for from_ns, to_ns in recorder.lag.suspect)
-    share = late / measured_ns if measured_ns else 0.0
+    share = recorder.lag.suspect_ns / measured_ns if measured_ns else 0.0
     return Generator(
         lag_ms=percentiles(recorder.lag.histogram),
         suspect=share > SUSPECT_SHARE,
         suspect_share=round(share, 6),
-        suspect_intervals=len(recorder.lag.suspect),
+        suspect_intervals=recorder.lag.suspects,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -32,41 +34,57 @@ _KINDS = {
     "dict_type": "a mapping of keys to values",
     "dataclass_type": "a mapping of keys to values",
     "bool_parsing": "true or false",
+    "finite_number": "a number",
+    "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "small letters, digits and hyphens",
+}
+_LENGTHS = {
+    "too_short": "{min_length} or more of them",
+    "too_long": "not more than {max_length} of them",
 }
 
 
-def build(cls: type[T], raw: Any, path: Path_, document: Document, known: tuple[str, ...] = ()) -> T | None:
+def build(
+    cls: type[T],
+    raw: dict[str, Any],
+    path: Path_,
+    document: Document,
+    known: tuple[str, ...] = (),
+    at: Mapping[str, Path_] | None = None,
+) -> T | None:
     """An instance of a settings class from YAML values, or None with the problems noted.
 
     known:  further keys that are right in this place, for the suggestions
+    at:     where keys stand that do not stand in this place
     """
-    if not isinstance(raw, dict):
-        document.add(path, f"{_say(raw)} stands where a mapping of keys to values belongs")
-        return None
     try:
         return TypeAdapter(cls).validate_python(raw)
     except ValidationError as failure:
         for detail in failure.errors():
-            _note(detail, cls, path, document, known)
+            key = detail["loc"][0] if detail["loc"] else None
+            where = (at or {}).get(str(key), (*path, *detail["loc"][:1])) + detail["loc"][1:]
+            _note(detail, cls, where, document, known)
         return None
 
 
-def _note(detail: ErrorDetails, cls: type[Any], path: Path_, document: Document, known: tuple[str, ...]) -> None:
-    where = (*path, *(part for part in detail["loc"] if isinstance(part, str | int)))
-    kind = detail["type"]
-    name = str(where[-1]) if where else ""
+def _note(detail: ErrorDetails, cls: type[Any], where: Path_, document: Document, known: tuple[str, ...]) -> None:
+    kind, input_ = detail["type"], detail["input"]
+    name = _name(where)
     if kind in _UNKNOWN_KEY:
         choice = [*known, *keys_of(cls)] if len(detail["loc"]) == 1 else _siblings(cls, detail["loc"])
-        document.add(where, f"unknown key {name!r}{closest(name, choice)}")
+        document.add(where, f"unknown key {where[-1]!r}{closest(str(where[-1]), choice)}")
     elif kind in _MISSING:
         document.add(where[:-1], f"{name!r} is missing")
     elif kind == "literal_error":
-        expected = str(detail["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        document.add(where, f"{name}: {_say(detail['input'])} is not known{closest(str(detail['input']), expected)}")
+        expected = re.findall("'([^']*)'", detail["ctx"]["expected"])
+        document.add(where, f"{name}: {_say(input_)} is not known{closest(str(input_), expected)}")
     elif kind in _BOUNDS:
-        document.add(where, f"{name}: write {_BOUNDS[kind].format(**detail['ctx'])}, not {_say(detail['input'])}")
+        bounds = {key: _say(value) for key, value in detail["ctx"].items()}
+        document.add(where, f"{name}: write {_BOUNDS[kind].format(**bounds)}, not {_say(input_)}")
     elif kind in _KINDS:
-        document.add(where, f"{name}: write {_KINDS[kind]}, not {_say(detail['input'])}")
+        document.add(where, f"{name}: write {_KINDS[kind]}, not {_say(input_)}")
+    elif kind in _LENGTHS:
+        document.add(where, f"{name}: write {_LENGTHS[kind].format(**detail['ctx'])}")
     else:
         document.add(where, f"{name}: {detail['msg'].removeprefix('Value error, ')}")
 
@@ -98,10 +116,25 @@ def _follow(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+def _name(where: Path_) -> str:
+    """The last key of a path, with the numbers (from 1) of the list items below it: ``parameters 2``."""
+    numbers: list[str] = []
+    for part in reversed(where):
+        if isinstance(part, str):
+            return " ".join([part, *reversed(numbers)])
+        numbers.append(str(part + 1))
+    return " ".join(reversed(numbers))
+
+
 def _say(value: object) -> str:
-    return "nothing" if value is None else repr(value) if not isinstance(value, dict | list) else f"a {kind_of(value)}"
-
-
-def kind_of(value: object) -> str:
-    """What YAML calls it."""
-    return "mapping" if isinstance(value, dict) else "list"
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case float():
+            return f"{value:.10g}"
+        case _:
+            return repr(value)

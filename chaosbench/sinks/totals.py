@@ -129,7 +129,7 @@ def read(recorder: Recorder) -> Reading:
     return Reading(
         {(tally.workload, tally.operation, tally.op_class.value): figures(tally) for tally in recorder.tallies},
         LAG.count(recorder.lag.histogram),
-        len(recorder.lag.suspect),
+        recorder.lag.suspects,
         window_ns,
     )
 
