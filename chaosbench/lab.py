@@ -78,12 +78,13 @@ async def up(lab: Path, report: Report) -> None:
         report("the lab is up and healthy already")
         return
     compose = await Compose.find(lab)
+    if not await have_base_image():
+        say("making the base image")
+        await make_base_image(lab, say)
     if missing := await compose.missing_images():
-        if not await have_base_image():
-            say("making the base image")
-            await make_base_image(lab, say)
         say(f"building {', '.join(missing)} (a few minutes the first time)")
-        await compose.build(say)
+    # Also when none is missing: an image made from an older checkout is no longer this lab. Nothing changed: a second.
+    await compose.build(say)
     async with _if_started(lab) as cluster:
         if cluster is not None:
             await _thaw(cluster, say)

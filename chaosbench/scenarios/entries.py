@@ -69,10 +69,10 @@ def _check_load_model(settings: StreamSettings, given: dict[str, Any], path: Pat
         document.add(path, "give either 'rate' (open loop, as in 1000/s) or 'clients' (closed loop, as in 32)")
         return
     others = ("think",) if settings.rate is not None else ("arrivals", "stages", "connections", "backlog", "deadline")
-    model, key = ("open", "rate") if settings.rate is not None else ("closed", "clients")
+    model, key = ("an open", "rate") if settings.rate is not None else ("a closed", "clients")
     for other in others:
         if other in given:
-            document.add((*path, other), f"{other!r} has no meaning with {key!r} (a {model} loop)")
+            document.add((*path, other), f"{other!r} has no meaning with {key!r} ({model} loop)")
 
 
 def faults_of(raw: Any, path: Path_, document: Document, duration: float) -> tuple[PlannedFault, ...]:

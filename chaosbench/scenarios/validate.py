@@ -60,7 +60,11 @@ def build(
     try:
         return TypeAdapter(cls).validate_python(raw)
     except ValidationError as failure:
-        for detail in failure.errors():
+        details = failure.errors()
+        spoilt = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+        for detail in details:
+            if detail["type"] == "too_short" and detail["loc"] in spoilt:
+                continue  # what is in the list is wrong: pydantic then takes it for empty as well
             key = detail["loc"][0] if detail["loc"] else None
             where = (at or {}).get(str(key), (*path, *detail["loc"][:1])) + detail["loc"][1:]
             _note(detail, cls, where, document, known)

@@ -1,7 +1,8 @@
-"""Makes the lab's passwords: one file of KEY=value lines, written once and never overwritten.
+"""Makes the lab's passwords: one file of KEY=value lines, made once for as long as the lab's data lives.
 
-Usage: make_secrets.py DIRECTORY. The file goes to the directory's owner, so that whoever owns the checkout can read it
-although this runs as root in a container.
+Usage: make_secrets.py DIRECTORY KEPT. The file goes to DIRECTORY, in the checkout, and to its owner, so that whoever
+owns the checkout can read it although this runs as root in a container. KEPT is a volume beside those of the data: what
+is there is what the data was made with, and wins over a checkout that has no passwords, or others.
 """
 
 import os
@@ -20,15 +21,28 @@ KEYS = (
 )
 
 
-def main(directory: Path) -> None:
-    path = directory / "lab.env"
-    if path.exists():
-        print(f"secrets: {path.name} is there, left alone")
+NAME = "lab.env"
+
+
+def main(directory: Path, kept: Path) -> None:
+    if (kept / NAME).exists():
+        text = (kept / NAME).read_text()
+    elif (directory / NAME).exists():
+        text = (directory / NAME).read_text()
+    else:
+        # Hex needs no quoting in a shell, a connection string or a configuration file.
+        text = "".join(f"{key}={secrets.token_hex(20)}\n" for key in KEYS)
+    for place in (kept, directory):
+        put(text, place)
+
+
+def put(text: str, directory: Path) -> None:
+    """Have the file in the directory with this text; it is left alone when it is so already."""
+    path = directory / NAME
+    if path.exists() and path.read_text() == text:
         return
-    # Hex needs no quoting in a shell, a connection string or a configuration file.
-    text = "".join(f"{key}={secrets.token_hex(20)}\n" for key in KEYS)
     owner = directory.stat()
-    draft = directory / ".lab.env.draft"
+    draft = directory / f".{NAME}.draft"
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -36,8 +50,8 @@ def main(directory: Path) -> None:
         os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
     # Renamed whole: nobody ever reads half a file, even if this is killed here.
     draft.rename(path)
-    print(f"secrets: {path.name} made")
+    print(f"secrets: {path} made")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
