@@ -73,10 +73,11 @@ def _over_faults(summary: Summary, read: Callable[[FaultReport], float | None]) 
     if not summary.faults:
         return Reading(None, "no fault was injected")
     for fault in summary.faults:
-        if fault.injecting_at_s is None:
-            return Reading(None, f"{fault.name} was not injected: {fault.error}")
         if fault.recovered is False:
             return Reading(None, f"writes did not come back after {fault.name}", failed=True)
+    for fault in summary.faults:
+        if fault.injecting_at_s is None:
+            return Reading(None, f"{fault.name} was not injected: {fault.error}")
     values = [(read(fault), fault.name) for fault in summary.faults]
     known = [(value, name) for value, name in values if value is not None]
     if len(known) < len(values):

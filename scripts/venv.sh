@@ -44,7 +44,7 @@ wanted=$(cat requirements.lock pyproject.toml | sha256sum)
 
 echo "venv: making .venv with $("$python" --version)"
 [ -x .venv/bin/python ] && new_enough .venv/bin/python || "$python" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
+.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock ||
     give_up 'the locked dependencies could not be installed: see the messages above.'
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 printf '%s' "$wanted" >.venv/.made-from

@@ -12,11 +12,12 @@ import asyncpg
 import looptime
 
 from chaosbench.clock import Clock
+from chaosbench.cluster.fake import FakeCluster
 from chaosbench.dataset import Progress
 from chaosbench.engine import Attempt, Operation, Session
 from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
-from chaosbench.model.cluster import Snapshot
+from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.report import LedgerReport
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.scenarios.reconcile import report_of
@@ -68,6 +69,7 @@ class FakeConnection:
             if not self.closed:
                 raise
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation") from None
+        self.server.applied.append((sql, args))
 
     async def execute(self, sql: str) -> None:
         await self.statement(sql)
@@ -96,6 +98,7 @@ class FakeServer:
         self.connections: set[FakeConnection] = set()
         self.connects = 0
         self.log: list[tuple[str, tuple[object, ...]]] = []
+        self.applied: list[tuple[str, tuple[object, ...]]] = []
 
     async def answers(self) -> None:
         await self.clock.sleep(self.latency)
@@ -178,8 +181,24 @@ class FakeDatabase:
         return self.server.connect
 
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
-        found = {args[1] for sql, args in self.server.log if "chaosbench_ledger" in sql} - self.loses
+        found = {args[1] for sql, args in self.server.applied if "chaosbench_ledger" in sql} - self.loses
         return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         return {"postgresql": "17"}
+
+
+class ClusterServer(FakeServer):
+    """What clients see of a FakeCluster through its Pgpool: reads while any node runs, writes while one leads."""
+
+    def __init__(self, cluster: FakeCluster, clock: Clock, latency: float = 0.001) -> None:
+        super().__init__(clock, latency)
+        self.cluster = cluster
+        self.behaviour = self.follows
+
+    async def follows(self) -> None:
+        await self.clock.sleep(self.latency)
+        snapshot = await self.cluster.snapshot()
+        leader = snapshot.leader
+        if leader is None or leader.state is not RunState.RUNNING:
+            raise asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction")

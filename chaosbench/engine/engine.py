@@ -143,6 +143,7 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the load while the body runs; then drain it, however the body ended."""
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as background:
             ticking = background.create_task(self._tick())
             watching = [background.create_task(self._watch(stream)) for stream in self._streams]
@@ -151,11 +152,15 @@ class Engine:
                     tasks = [serving.create_task(worker.run()) for s in self._streams for worker in s.workers]
                     try:
                         yield
+                    except Exception as error:  # raised below: a task group would wrap it
+                        failure = error
                     finally:
                         await self._drain(tasks)
             finally:
                 for task in (ticking, *watching):
                     task.cancel()
+        if failure is not None:
+            raise failure
 
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
         """No new arrivals; everything under way ends, in bounded time."""

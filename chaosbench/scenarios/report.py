@@ -80,8 +80,8 @@ def summarise(measured: Measured) -> Summary:
         expectations=(),
         load=Load(
             **{name: getattr(counts, name) for name in ("attempted", "ok", "failed", "unknown", "shed", "in_flight")},
-            offered_per_s=round(counts.attempted / seconds, 3),
-            ok_per_s=round(counts.ok / seconds, 3),
+            offered_per_s=round(counts.attempted / seconds, 3) if seconds else 0.0,
+            ok_per_s=round(counts.ok / seconds, 3) if seconds else 0.0,
         ),
         connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
         latency_ms=latency(operations),

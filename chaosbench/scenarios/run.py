@@ -107,7 +107,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         say(Kind.STAGE, name="drain", detail="")
     recorder.finish()
 
-    whole_again, snapshot = await _recovered(scenario, bench)
+    whole_again, snapshot = await _recovered(scenario, bench, snapshot)
     report = await _ledger_report(ledger, bench, snapshot)
     return summarise(
         Measured(
@@ -224,13 +224,16 @@ async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench
             await stopped(injecting)
 
 
-async def _recovered(scenario: Scenario, bench: Bench) -> tuple[bool, Snapshot]:
-    """Whether the cluster became whole again in time, and how it stands."""
+async def _recovered(scenario: Scenario, bench: Bench, before: Snapshot) -> tuple[bool, Snapshot]:
+    """Whether the cluster became whole again in time, and how it stands (how it stood, if nobody can tell)."""
     try:
         return True, await _healthy(bench, scenario.recovery, "recover")
     except ClusterUnavailable as error:
         bench.hub.say(Kind.WARNING, text=str(error))
+    try:
         return False, await bench.cluster.snapshot()
+    except ClusterUnavailable:
+        return False, before
 
 
 async def _ledger_report(ledger: Ledger, bench: Bench, snapshot: Snapshot) -> LedgerReport | None:
