@@ -61,9 +61,8 @@ def _run_parser(commands: Commands) -> None:
     run.add_argument(
         "--metrics-port",
         type=int,
-        default=METRICS_PORT,
         metavar="PORT",
-        help=f"port on 127.0.0.1 for Prometheus metrics, 0 for none (default: {METRICS_PORT})",
+        help=f"port on 127.0.0.1 for Prometheus metrics, 0 for none (default: {METRICS_PORT} if it is free)",
     )
     _add_lab(run)
     run.set_defaults(command=_run)
@@ -129,7 +128,8 @@ def _run(options: argparse.Namespace) -> int:
         seed=options.seed,
         out=options.out,
         lab=_lab(options),
-        metrics_port=options.metrics_port or None,
+        metrics_port=METRICS_PORT if options.metrics_port is None else options.metrics_port,
+        metrics_required=options.metrics_port is not None,
     )
     return uvloop.run(run(request, Console(highlight=False)))
 

@@ -44,14 +44,19 @@ INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the person asked for. ``metrics_port`` None: no metrics are served."""
+    """What the person asked for.
+
+    metrics_port:      on 127.0.0.1; 0 for no metrics
+    metrics_required:  whether a port that cannot be had ends the run, because it was asked for
+    """
 
     file: ScenarioFile
     scenarios: tuple[Scenario, ...]
     seed: int | None
     out: Path
     lab: Path
-    metrics_port: int | None
+    metrics_port: int
+    metrics_required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ async def run(request: Request, console: Console) -> int:
     hub = Hub([], clock)
     seeds = (request.seed, request.file.seed, secrets.randbelow(2**31))
     with _alone(request.lab), _scheduled_first():
-        async with DockerCluster.at(request.lab) as cluster, _metrics(hub, request.metrics_port):
+        async with DockerCluster.at(request.lab) as cluster, _metrics(hub, request, console):
             bench = Bench(
                 cluster=cluster,
                 database=LiveDatabase(cluster, clock),
@@ -133,14 +138,17 @@ def _watched_by(hub: Hub, sinks: list[Sink]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _metrics(hub: Hub, port: int | None) -> AsyncIterator[None]:
+async def _metrics(hub: Hub, request: Request, console: Console) -> AsyncIterator[None]:
     """Metrics for Prometheus while the run lasts."""
-    if port is None:
-        yield
-        return
-    sink = PrometheusSink(port)
-    await sink.start()
-    hub.add(sink)
+    sink = PrometheusSink(request.metrics_port)
+    try:
+        if request.metrics_port:
+            await sink.start()
+            hub.add(sink)
+    except PreflightError as error:
+        if request.metrics_required:
+            raise
+        console.print(f"no metrics: {error}", soft_wrap=True)
     try:
         yield
     finally:

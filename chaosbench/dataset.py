@@ -12,9 +12,9 @@ from chaosbench import postgres
 from chaosbench.clock import Clock
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.model.cluster import Login, Snapshot
+from chaosbench.pgbench import ACCOUNTS, TELLERS
 from chaosbench.postgres import Connection
 from chaosbench.replication import caught_up
-from chaosbench.workload import ACCOUNTS, TELLERS
 
 Progress = Callable[[int, int], None]
 """Called with rows made and rows to make."""

@@ -35,10 +35,11 @@ class RunDirectory:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise PreflightError(
-                    f"cannot make {path} for the results: {error.strerror}; choose another --out"
-                ) from None
-            _point(out / LATEST, path.name)
+                raise _unusable(path, error) from None
+            try:
+                _point(out / LATEST, path.name)
+            except OSError as error:
+                raise _unusable(out / LATEST, error) from None
             return cls(path)
         raise PreflightError(f"{out} already has a hundred results of {stamp}-{scenario}; choose another --out")
 
@@ -49,6 +50,10 @@ class RunDirectory:
         partial.write_bytes(TypeAdapter(Summary).dump_json(summary, indent=2) + b"\n")
         partial.replace(target)
         return target
+
+
+def _unusable(path: Path, error: OSError) -> PreflightError:
+    return PreflightError(f"cannot make {path} for the results: {error.strerror}; choose another --out")
 
 
 def _point(link: Path, name: str) -> None:

@@ -2,9 +2,7 @@
 
 Each class is a workload's YAML settings; ``start`` gives the running workload
 that the engine drives. A new workload is one class and one line in
-``WORKLOADS``. The pgbench tables and transactions are those of pgbench itself
-(PostgreSQL documentation, pgbench, "What is the 'Transaction' Actually
-Performed in pgbench?"), so that pgbench can run against the same data.
+``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``.
 """
 
 from __future__ import annotations
@@ -24,11 +22,8 @@ from chaosbench.ledger import Ledger
 from chaosbench.model.scenario import STRICT
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.parameters import CustomOperation, Draw, sampler
+from chaosbench.pgbench import READ, SIMPLE_UPDATE, TPCB_LIKE, Call, Opener, select, transaction
 from chaosbench.units import Ratio
-
-ACCOUNTS = 100_000
-TELLERS = 10
-"""Rows per unit of scale; branches are one per unit."""
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -58,10 +53,6 @@ class WorkloadSettings(Protocol):
     def start(self, context: Context) -> RunningWorkload:
         """The workload, ready to run."""
         ...
-
-
-Call = Callable[[Attempt], Awaitable[None]]
-Opener = Callable[[Any, random.Random], Awaitable[Call]]
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -99,62 +90,6 @@ class Running:
         """No ledger, nothing to settle."""
 
 
-READ = Operation("select-only", OpClass.READ)
-SIMPLE_UPDATE = Operation("simple-update", OpClass.WRITE)
-TPCB_LIKE = Operation("tpcb-like", OpClass.WRITE)
-
-_SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
-_UPDATE_ACCOUNT = "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2"
-_UPDATE_TELLER = "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2"
-_UPDATE_BRANCH = "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2"
-_HISTORY = "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)"
-
-
-def _select(scale: int) -> Opener:
-    async def opener(connection: Any, rng: random.Random) -> Call:
-        fetch = (await connection.prepare(_SELECT)).fetchval
-        draw, accounts = rng.random, ACCOUNTS * scale
-
-        async def call(attempt: Attempt) -> None:
-            await fetch(int(draw() * accounts) + 1)
-
-        return call
-
-    return opener
-
-
-def _transaction(scale: int, *, full: bool) -> Opener:
-    """simple-update, or tpcb-like when ``full``: the latter updates the teller and the branch too."""
-
-    async def opener(connection: Any, rng: random.Random) -> Call:
-        execute = connection.execute
-        update = (await connection.prepare(_UPDATE_ACCOUNT)).fetchval
-        select = (await connection.prepare(_SELECT)).fetchval
-        history = (await connection.prepare(_HISTORY)).fetchval
-        teller = (await connection.prepare(_UPDATE_TELLER)).fetchval if full else None
-        branch = (await connection.prepare(_UPDATE_BRANCH)).fetchval if full else None
-        draw = rng.random
-
-        async def call(attempt: Attempt) -> None:
-            aid = int(draw() * ACCOUNTS * scale) + 1
-            tid = int(draw() * TELLERS * scale) + 1
-            bid = int(draw() * scale) + 1
-            delta = int(draw() * 10_001) - 5_000
-            await execute("BEGIN")
-            await update(delta, aid)
-            await select(aid)
-            if teller is not None and branch is not None:
-                await teller(delta, tid)
-                await branch(delta, bid)
-            await history(tid, bid, aid, delta)
-            attempt.effect_sent = True
-            await execute("COMMIT")
-
-        return call
-
-    return opener
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class SelectOnly:
     """pgbench's select-only: one account's balance by primary key."""
@@ -165,7 +100,7 @@ class SelectOnly:
 
     def start(self, context: Context) -> RunningWorkload:
         """Reads."""
-        return Running((READ, 1.0, _select(context.scale)))
+        return Running((READ, 1.0, select(context.scale)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -178,7 +113,7 @@ class SimpleUpdate:
 
     def start(self, context: Context) -> RunningWorkload:
         """Writes."""
-        return Running((SIMPLE_UPDATE, 1.0, _transaction(context.scale, full=False)))
+        return Running((SIMPLE_UPDATE, 1.0, transaction(context.scale, full=False)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -191,7 +126,7 @@ class TpcbLike:
 
     def start(self, context: Context) -> RunningWorkload:
         """Writes that contend for few branches."""
-        return Running((TPCB_LIKE, 1.0, _transaction(context.scale, full=True)))
+        return Running((TPCB_LIKE, 1.0, transaction(context.scale, full=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -207,8 +142,8 @@ class Mixed:
     def start(self, context: Context) -> RunningWorkload:
         """Reads and writes."""
         parts = (
-            (READ, self.read_ratio, _select(context.scale)),
-            (SIMPLE_UPDATE, 1 - self.read_ratio, _transaction(context.scale, full=False)),
+            (READ, self.read_ratio, select(context.scale)),
+            (SIMPLE_UPDATE, 1 - self.read_ratio, transaction(context.scale, full=False)),
         )
         return Running(*(part for part in parts if part[1] > 0))
 

@@ -103,7 +103,10 @@ def _named(target: str, snapshot: Snapshot, containers: Mapping[str, str]) -> Me
     closest = _closest(target, (*ROLE_WORDS, *names))
     hint = f"; did you mean {closest!r}?" if closest else ""
     members = ", ".join(member.name for member in snapshot.members)
-    raise TargetError(f"no target {target!r}: the roles are {', '.join(ROLE_WORDS)}; the members {members}{hint}")
+    raise TargetError(
+        f"no target {target!r}: the roles are {', '.join(ROLE_WORDS)}; the members {members}{hint}; "
+        "chaosbench touches only containers that carry its label"
+    )
 
 
 def _closest(word: str, words: Iterable[str]) -> str | None:

@@ -8,4 +8,7 @@
 ``faults``    the planned faults of a scenario while it runs
 ``observe``   who leads, while it runs
 ``report``    the summary, put together from what was recorded
+``tying``     which fault opened which error window
+``reconcile`` the ledger against every node
+``database``  the database as a run uses it
 """

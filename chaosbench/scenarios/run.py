@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from chaosbench.cluster.health import await_healthy
 from chaosbench.engine.engine import Engine, without_gc_pauses
 from chaosbench.errors import ClusterUnavailable, PreflightError
 from chaosbench.events import Event, Kind
+from chaosbench.injectors.targets import ROLE_WORDS, resolve
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
@@ -74,7 +76,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     """Run one scenario; see the module's docstring.
 
     ``bench.stop`` ends the measurement early: faults are healed, the summary is
-    made of what there is. Raises UndeterminedError when it could not even begin.
+    made of what there is. Raises UndeterminedError when it could not even begin,
+    and TargetError when a fault names a member that the cluster does not have.
     Cancelled, it heals every fault and lets the cancellation go on.
     """
     say, clock = bench.hub.say, bench.clock
@@ -88,7 +91,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         faults=[{"fault": fault.name, "at_s": fault.at, "hold_s": fault.injector.hold} for fault in scenario.faults],
     )
     snapshot = await _healthy(bench, HEALTHY_S, "health")
-    await _preflight(scenario, bench)
+    await _preflight(scenario, bench, snapshot)
     say(Kind.STAGE, name="data", detail=f"scale {scenario.scale}")
     await bench.database.prepare(scenario, snapshot, _progress(bench))
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
@@ -140,7 +143,21 @@ async def _healthy(bench: Bench, timeout: float, stage: str) -> Snapshot:
     return await await_healthy(bench.cluster, bench.clock, timeout, missing)
 
 
-async def _preflight(scenario: Scenario, bench: Bench) -> None:
+async def _preflight(scenario: Scenario, bench: Bench, snapshot: Snapshot) -> None:
+    """What can be known to go wrong, said before anything is touched."""
+    await _require_targets(scenario, bench, snapshot)
+    await _require_room(scenario, bench)
+
+
+async def _require_targets(scenario: Scenario, bench: Bench, snapshot: Snapshot) -> None:
+    """Who a role is will be seen when the fault is injected; a name must be there now."""
+    containers = await bench.cluster.containers()
+    for fault in scenario.faults:
+        if fault.injector.target not in ROLE_WORDS:
+            resolve(fault.injector.target, fault.injector, snapshot, random.Random(0), containers)  # noqa: S311
+
+
+async def _require_room(scenario: Scenario, bench: Bench) -> None:
     """Pgpool must have room for every client: it makes those beyond ``num_init_children`` wait, or refuses them."""
     settings = await bench.cluster.proxy_settings()
     children, reserved = int(settings["num_init_children"]), int(settings.get("reserved_connections", 0))

@@ -138,7 +138,8 @@ class Prober(threading.Thread):
 
     def ask_postgres(self) -> tuple[bool, bool]:
         """Whether it answers, and if not whether it refuses. The question is: do you do TLS? The kernel accepts even
-        for a frozen server, so only a byte in answer counts."""
+        for a frozen server, so only a byte in answer counts.
+        """
         try:
             with socket.create_connection((self.member.name, 5432), timeout=PROBE_TIMEOUT) as connection:
                 connection.sendall((8).to_bytes(4) + (80877103).to_bytes(4))
@@ -261,13 +262,7 @@ class Reconciler:
         if (leader, up) != (self.leader, self.up):
             self.leader, self.up, self.changed = leader, up, now
         try:
-            if leader is None:
-                self.leader_is_primary, self.viewed = False, -60.0
-            elif now - self.viewed > VIEW_SECONDS or now - self.changed < SETTLE_SECONDS:
-                status, role = self.pcp.status_and_role(leader)
-                self.leader_is_primary, self.viewed = role == "primary", now
-                # With every node down the file is out of date, and a step built on it would be refused for ever.
-                up = [*up[:leader], status in ("up", "waiting"), *up[leader + 1 :]]
+            up = self.view(leader, up, now)
             steps = choose(members, up, self.leader_is_primary, now)
             for step in steps:
                 if step.action != "detach" or now > self.no_detach_before:
@@ -279,11 +274,25 @@ class Reconciler:
                 self.trouble = str(error)
                 say(f"Pgpool's control port: {self.trouble}")
             return False
-        # The last step took effect on a node that needs none now.
-        for node in [*self.patience.keys() - {step.node for step in steps}]:
+        self.forget_patience({step.node for step in steps}, now)
+        return not steps and self.leader_is_primary and all(up) and all(member.answers(now) for member in members)
+
+    def view(self, leader: int | None, up: list[bool], now: float) -> list[bool]:
+        """Ask Pgpool about the leader when it is time to; returns which nodes Pgpool has up."""
+        if leader is None:
+            self.leader_is_primary, self.viewed = False, -60.0
+        elif now - self.viewed > VIEW_SECONDS or now - self.changed < SETTLE_SECONDS:
+            status, role = self.pcp.status_and_role(leader)
+            self.leader_is_primary, self.viewed = role == "primary", now
+            # With every node down the file is out of date, and a step built on it would be refused for ever.
+            up = [*up[:leader], status in ("up", "waiting"), *up[leader + 1 :]]
+        return up
+
+    def forget_patience(self, pending: set[int], now: float) -> None:
+        """The last step took effect on a node that needs none now."""
+        for node in [*self.patience.keys() - pending]:
             if now > self.patience[node][0]:
                 del self.patience[node]
-        return not steps and self.leader_is_primary and all(up) and all(member.answers(now) for member in members)
 
     def take(self, step: Step, now: float) -> None:
         not_before, wait = self.patience.get(step.node, (now, PATIENCE))

@@ -86,5 +86,5 @@ def main(patience: float, login: dict) -> None:
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as file:
-        main(float(sys.argv[2]), json.load(file)["restapi"]["authentication"])
+    settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    main(float(sys.argv[2]), settings["restapi"]["authentication"])

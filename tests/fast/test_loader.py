@@ -331,7 +331,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         [
             "4:111: unknown key 'unifrm'; did you mean 'uniform'?",
             "4:128: parameters 2: uniform: write the low end first, as in [1, 1000]",
-            "4:148: parameters 3: write a mapping of keys to values, not 5",
+            "4:147: parameters 3: write a mapping of keys to values, not 5",
         ],
     ),
     "two generators": (
