@@ -5,6 +5,7 @@
 ``entries``   the entries under ``load`` and ``faults``
 ``validate``  from a dict to a settings class, and what was wrong with it
 ``run``       one scenario, told in its docstring
+``preflight`` what is checked before anything is touched
 ``faults``    the planned faults of a scenario while it runs
 ``observe``   who leads, while it runs
 ``report``    the summary, put together from what was recorded

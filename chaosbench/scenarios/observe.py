@@ -62,14 +62,4 @@ async def stopped(*tasks: asyncio.Task[None]) -> None:
     """Cancel tasks and wait for their end, also when cancelled meanwhile: they may be healing a fault."""
     for task in tasks:
         task.cancel()
-    cancelled: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it as never retrieved
-    if cancelled is not None:
-        raise cancelled
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,9 +27,8 @@ from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.engine.engine import Engine, without_gc_pauses
-from chaosbench.errors import ClusterUnavailable, PreflightError
+from chaosbench.errors import ClusterUnavailable
 from chaosbench.events import Event, Kind
-from chaosbench.injectors.targets import ROLE_WORDS, resolve
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
@@ -38,6 +36,7 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, stopped, ticking
+from chaosbench.scenarios.preflight import preflight
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.sinks.hub import Hub
@@ -45,8 +44,6 @@ from chaosbench.workload import Context
 
 HEALTHY_S = 120.0
 CONNECT_S = 60.0
-SPARE_CONNECTIONS = 4
-"""Pgpool connections kept free for looking at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         faults=[{"fault": fault.name, "at_s": fault.at, "hold_s": fault.injector.hold} for fault in scenario.faults],
     )
     snapshot = await _healthy(bench, HEALTHY_S, "health")
-    await _preflight(scenario, bench, snapshot)
+    await preflight(scenario, bench.cluster, snapshot)
     say(Kind.STAGE, name="data", detail=f"scale {scenario.scale}")
     await bench.database.prepare(scenario, snapshot, _progress(bench))
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
@@ -141,34 +138,6 @@ async def _healthy(bench: Bench, timeout: float, stage: str) -> Snapshot:
             bench.hub.say(Kind.STAGE, name=stage, detail="; ".join(problems))
 
     return await await_healthy(bench.cluster, bench.clock, timeout, missing)
-
-
-async def _preflight(scenario: Scenario, bench: Bench, snapshot: Snapshot) -> None:
-    """What can be known to go wrong, said before anything is touched."""
-    await _require_targets(scenario, bench, snapshot)
-    await _require_room(scenario, bench)
-
-
-async def _require_targets(scenario: Scenario, bench: Bench, snapshot: Snapshot) -> None:
-    """Who a role is will be seen when the fault is injected; a name must be there now."""
-    containers = await bench.cluster.containers()
-    for fault in scenario.faults:
-        if fault.injector.target not in ROLE_WORDS:
-            resolve(fault.injector.target, fault.injector, snapshot, random.Random(0), containers)  # noqa: S311
-
-
-async def _require_room(scenario: Scenario, bench: Bench) -> None:
-    """Pgpool must have room for every client: it makes those beyond ``num_init_children`` wait, or refuses them."""
-    settings = await bench.cluster.proxy_settings()
-    children, reserved = int(settings["num_init_children"]), int(settings.get("reserved_connections", 0))
-    room = children - reserved
-    if scenario.connections + SPARE_CONNECTIONS > room:
-        raise PreflightError(
-            f"scenario {scenario.name} wants {scenario.connections} connections, but Pgpool has room for "
-            f"{room - SPARE_CONNECTIONS} (num_init_children {children}, reserved_connections {reserved}, "
-            f"{SPARE_CONNECTIONS} kept for chaosbench): "
-            "lower 'connections' or 'clients', or raise PGPOOL_NUM_INIT_CHILDREN in infra/.env"
-        )
 
 
 def _progress(bench: Bench) -> Callable[[int, int], None]:

@@ -142,8 +142,8 @@ def test_scenarios_are_chosen_by_name(whole: ScenarioFile):
 
 
 def test_a_merge_key_may_be_overridden(tmp_path: Path):
-    text = MINIMAL.replace("  a:\n", "  a: &a\n") + "  b:\n    <<: *a\n    duration: 30s\n"
-    assert [scenario.duration for scenario in load(write(tmp_path, text)).scenarios] == [20, 30]
+    text = MINIMAL.replace("  a:\n", "  a: &a\n") + "  b: &b\n    <<: *a\n    duration: 30s\n  c: *b\n"
+    assert [scenario.duration for scenario in load(write(tmp_path, text)).scenarios] == [20, 30, 30]
 
 
 def test_the_files_own_example_is_good():

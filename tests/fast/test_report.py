@@ -98,6 +98,12 @@ def test_a_fault_that_never_was_explains_nothing():
     assert names([opened(12.0)], absent) == [None]
 
 
+def test_connects_have_no_gap_since_few_are_made_while_all_is_well():
+    for op_class, gap in ((OpClass.WRITE, 3.0), (OpClass.READ, 3.0), (OpClass.CONNECT, None)):
+        window = Window(op_class, seconds(1), seconds(4), seconds(1), longest_gap=(seconds(1), seconds(4)))
+        assert tied((window,), (), START)[0].longest_gap_s == gap
+
+
 class Ticking:
     """A clock that the test sets."""
 
