@@ -11,7 +11,7 @@ from fakes import ClusterServer, FakeDatabase
 
 from chaosbench.clock import loop_clock
 from chaosbench.cluster.fake import FakeCluster
-from chaosbench.errors import ClusterUnavailable, FaultError, InjectionError, PreflightError
+from chaosbench.errors import ClusterUnavailable, FaultError, InjectionError, PreflightError, TargetError
 from chaosbench.events import Event, Kind
 from chaosbench.expectations import parse_expectation
 from chaosbench.injectors import Fault
@@ -227,13 +227,10 @@ async def test_a_fault_that_cannot_be_injected_leaves_the_verdict_open():
 
 async def test_a_target_that_is_not_there_is_said_and_nothing_is_touched():
     rig = Rig()
-    summary = await rig.run((2.0, kill("pg9")), expect={"rto": "<= 1s"})
-    (fault,) = summary.faults
-    assert (fault.member, fault.injecting_at_s, fault.rto_s) == (None, None, None)
-    assert fault.error is not None
-    assert "no target 'pg9'" in fault.error
-    assert summary.expectations[0].verdict is summary.verdict is Verdict.UNKNOWN
+    with pytest.raises(TargetError, match="no target 'pg9'"):
+        await rig.run((2.0, kill("pg9")), expect={"rto": "<= 1s"})
     assert rig.cluster.calls == []
+    assert rig.server.connects == 0, "said before the load began"
 
 
 async def test_a_heal_that_fails_keeps_the_results_and_says_what_to_do():

@@ -41,7 +41,7 @@ async def test_every_metric_is_described_with_its_type_and_labels() -> None:
     for op_class in OpClass:
         bench.ok(op_class=op_class)
     bench.bad(outcome=Outcome.UNKNOWN)
-    bench.recorder.lag.record(2_000_000, bench.now_ns)
+    bench.recorder.lag.record(2_000_000)
     bench.recorder.leader = "pg2"
     sink.on_tick(bench.recorder)
     found = {}

@@ -135,7 +135,7 @@ async def test_no_counter_falls_when_the_recorder_is_replaced() -> None:
             bench.now_ns += 5 * NS
             bench.ok(3)
             bench.bad(1 + round_, reason=f"reason{step}")
-            recorder.lag.record(12_000_000, bench.now_ns)
+            recorder.lag.record(12_000_000)
             recorder.advance()
             sink.on_tick(recorder)
             now = await scraped(sink)
