@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import secrets
 import signal
@@ -24,9 +23,10 @@ from rich.console import Console
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
+from chaosbench.cluster.labfiles import read_lab
 from chaosbench.errors import PreflightError, UndeterminedError
 from chaosbench.events import Kind
-from chaosbench.model.report import Verdict, worst
+from chaosbench.model.report import Summary, Verdict, worst
 from chaosbench.render import terminal
 from chaosbench.results import RunDirectory
 from chaosbench.scenarios.database import LiveDatabase
@@ -73,7 +73,7 @@ async def run(request: Request, console: Console) -> int:
     clock = Clock()
     hub = Hub([], clock)
     seeds = (request.seed, request.file.seed, secrets.randbelow(2**31))
-    with _alone(request.lab), _scheduled_first():
+    with _alone(read_lab(request.lab).project), _scheduled_first():
         async with DockerCluster.at(request.lab) as cluster, _metrics(hub, request, console):
             bench = Bench(
                 cluster=cluster,
@@ -121,8 +121,16 @@ async def _one(scenario: Scenario, run: _Run) -> Verdict:
         )
     if summary is not None:
         terminal.show(summary, run.console)
-        run.console.print(f"  results in {directory.write(summary).parent}", soft_wrap=True)
+        run.console.print(f"  {_kept(summary, directory)}", soft_wrap=True)
     return verdict
+
+
+def _kept(summary: Summary, directory: RunDirectory) -> str:
+    """Write the summary and say where; a full disk costs the file, not the verdict."""
+    try:
+        return f"results in {directory.write(summary).parent}"
+    except OSError as error:
+        return f"summary.json could not be written to {directory.path}: {error.strerror}"
 
 
 @contextmanager
@@ -157,15 +165,16 @@ async def _metrics(hub: Hub, request: Request, console: Console) -> AsyncIterato
 
 
 @contextmanager
-def _alone(lab: Path) -> Iterator[None]:
-    """No two runs on one lab: each would take the other's faults for its own."""
-    digest = hashlib.sha256(str(lab.resolve()).encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"chaosbench-{digest}.lock"
+def _alone(project: str) -> Iterator[None]:
+    """No two runs on one lab, from whatever checkout: each would take the other's faults for its own."""
+    path = Path(tempfile.gettempdir()) / f"chaosbench-{project}.lock"
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise PreflightError(f"another chaosbench run is using the lab {lab}; wait for it, or stop it") from None
+            raise PreflightError(
+                f"another chaosbench run is using the lab {project!r}; wait for it, or stop it"
+            ) from None
         yield
 
 

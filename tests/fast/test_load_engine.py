@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from chaosbench.clock import Clock, loop_clock
 from chaosbench.engine.engine import Engine
+from chaosbench.errors import ClusterUnavailable
 from chaosbench.model.scenario import Stage, StreamSettings, Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
@@ -273,3 +274,11 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     if writes is not None:
         assert ends[Outcome.OK] == writes.ok
         assert ends[Outcome.UNKNOWN] == writes.ended[Outcome.UNKNOWN]
+
+
+async def test_an_error_in_the_body_comes_out_as_itself():
+    rig = Rig(clients=2)
+    with pytest.raises(ClusterUnavailable):
+        async with rig.loaded():
+            raise ClusterUnavailable("gone")
+    assert rig.engine.in_flight == 0
