@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
-from chaosbench.model.cluster import Address, Login, Member, RunState, Snapshot
+from chaosbench.model.cluster import Address, Happening, Login, Member, RunState, Snapshot
 
 
 class Cluster(Protocol):
@@ -64,6 +64,10 @@ class Cluster(Protocol):
 
     async def containers(self) -> Mapping[str, str]:
         """Names of all labelled containers, to their ids; for messages and checks."""
+        ...
+
+    def happenings(self) -> AsyncGenerator[Happening, None]:
+        """What happens to the members' containers from now on; ends when the engine ends it, and may be asked again."""
         ...
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +16,7 @@ import aiodocker
 from aiodocker.containers import DockerContainer
 
 from chaosbench.errors import ClusterUnavailable, FaultError, TargetError
-from chaosbench.model.cluster import Address, RunState
+from chaosbench.model.cluster import Address, Happening, RunState
 
 LAB_LABEL = "io.chaosbench.lab"
 ROLE_LABEL = "io.chaosbench.role"
@@ -99,6 +99,30 @@ class Engine:
             await self._ask(act, _ACT_S)
         except aiodocker.DockerError as error:
             raise FaultError(f"docker {verb} {container.name}: {error.message}") from error
+
+    async def happenings(self) -> AsyncGenerator[Happening, None]:
+        """What happens to containers of the lab from now on. Ends when the engine ends the stream, or is not there.
+
+        aiodocker's stream does not come back by itself, and only the first
+        subscription's filters count: so each call has a connection of its own.
+        """
+        label = LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
+        filters = json.dumps({"type": ["container"], "label": [label]})
+        try:
+            docker = aiodocker.Docker()
+        except (AssertionError, ValueError):  # how aiodocker says that it found no socket at all
+            return
+        subscriber = docker.events.subscribe(create_task=False)
+        streaming = asyncio.create_task(docker.events.run(filters=filters))
+        try:
+            while (event := await subscriber.get()) is not None:
+                actor = event["Actor"]
+                member = actor["Attributes"].get(MEMBER_LABEL, actor["ID"])
+                yield Happening(member, event["Action"], event["timeNano"])
+        finally:
+            streaming.cancel()
+            await asyncio.gather(streaming, return_exceptions=True)
+            await docker.close()
 
     async def close(self) -> None:
         """Let go of the engine's socket."""

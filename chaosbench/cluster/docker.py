@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +13,7 @@ from chaosbench.cluster import patroni
 from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container, Engine
 from chaosbench.cluster.labfiles import LabFiles, read_lab
 from chaosbench.errors import ClusterUnavailable, InjectionError
-from chaosbench.model.cluster import Address, BackendView, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
 
 SERVICES = {
     Role.POSTGRES: {"sql": 5432, "patroni": 8008},
@@ -109,6 +109,10 @@ class DockerCluster:
     async def containers(self) -> Mapping[str, str]:
         """Names of all containers of the lab, one-shot jobs included, to their ids."""
         return {container.name: container.id for container in await self._engine.labelled()}
+
+    def happenings(self) -> AsyncGenerator[Happening, None]:
+        """What happens to the lab's containers from now on."""
+        return self._engine.happenings()
 
     async def close(self) -> None:
         """Let go of sockets."""

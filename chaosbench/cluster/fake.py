@@ -7,11 +7,12 @@ whenever the cluster is looked at or touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 
 from chaosbench.clock import Clock, to_ns
 from chaosbench.errors import ChaosbenchError, FaultError, InjectionError, TargetError
-from chaosbench.model.cluster import Address, BackendView, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
 
 NODES = ("pg1", "pg2", "pg3")
 _ROLES = {**dict.fromkeys(NODES, Role.POSTGRES), "etcd1": Role.ETCD, "pgpool1": Role.PGPOOL}
@@ -97,6 +98,12 @@ class FakeCluster:
     async def containers(self) -> Mapping[str, str]:
         """Every member's container."""
         return {f"fake-{name}": self.member(name).container_id for name in _ROLES}
+
+    async def happenings(self) -> AsyncGenerator[Happening, None]:
+        """Nothing, ever."""
+        for happening in ():
+            yield happening
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
         """Remembered in ``closed``."""

@@ -63,6 +63,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to a member's container; ``wall_ns`` is the engine's own time, since the epoch."""
+
+    member: str
+    action: str
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """What one PostgreSQL node's Patroni says of it, or that it stays silent.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import aiohttp
@@ -146,12 +147,12 @@ class Dcs:
     async def _listen(self, member: _Watched, known: int) -> None:
         self._pace.asked(SOURCE)
         first, past = self._prefix + _REQUEST, self._prefix + _LEADER + "\0"
-        async for changes in member.gateway.watch(first, past, member.next_revision, _ANSWER_S):
-            now_ns = self._clock.now()
-            for kv in changes:
-                late = kv.revision <= known and member.alive_ns is not None
-                self._changed(member.name, kv, member.alive_ns if late else now_ns)
-                member.next_revision = kv.revision + 1
+        watch = member.gateway.watch(first, past, member.next_revision, _ANSWER_S)
+        async with aclosing(watch):
+            async for changes in watch:
+                for kv in changes:
+                    self._changed(member.name, kv, member.alive_ns if kv.revision <= known else None)
+                    member.next_revision = kv.revision + 1
 
     async def _alive(self, member: _Watched) -> None:
         """Notice that a member fell silent; its watch would not."""

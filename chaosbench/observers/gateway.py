@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ import aiohttp
 
 from chaosbench.errors import UndeterminedError
 from chaosbench.model.cluster import Address
+
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
 
 class EtcdSilent(UndeterminedError):
@@ -66,11 +68,13 @@ class Gateway:
         return _number(await self._post("/v3/lease/timetolive", {"ID": str(lease)}, timeout), "TTL")
 
     async def member_and_leader(self, timeout: float) -> tuple[int, int]:
-        """This member's own id, and the id of the member that leads (0 for none)."""
+        """The member's own id, and the id of the member that leads (0 for none)."""
         said = await self._post("/v3/maintenance/status", {}, timeout)
         return _number(said["header"], "member_id"), _number(said, "leader")
 
-    async def watch(self, first: str, past: str, revision: int, timeout: float) -> AsyncIterator[tuple[KeyValue, ...]]:
+    async def watch(
+        self, first: str, past: str, revision: int, timeout: float
+    ) -> AsyncGenerator[tuple[KeyValue, ...], None]:
         """Changes from ``revision`` on. First comes an empty tuple: the watch is in place.
 
         Only getting there is bounded by ``timeout``; after that it may be silent for as
@@ -79,7 +83,9 @@ class Gateway:
         create = {"key": _encoded(first), "range_end": _encoded(past), "start_revision": str(revision)}
         try:
             async with asyncio.timeout(timeout) as patience:
-                async with self._http.post(f"{self._url}/v3/watch", json={"create_request": create}) as response:
+                async with self._http.post(
+                    f"{self._url}/v3/watch", json={"create_request": create}, timeout=_NO_LIMIT
+                ) as response:
                     if response.status != 200:
                         raise EtcdSilent(f"{self._url}/v3/watch answered {response.status}")
                     async for line in response.content:
