@@ -27,6 +27,7 @@ from chaosbench.cluster.labfiles import read_lab
 from chaosbench.errors import PreflightError, UndeterminedError
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict, worst
+from chaosbench.observers import live
 from chaosbench.render import terminal
 from chaosbench.results import RunDirectory
 from chaosbench.scenarios.database import LiveDatabase
@@ -84,6 +85,7 @@ async def run(request: Request, console: Console) -> int:
                 anchor=clock.anchor(),
                 seed=next(seed for seed in seeds if seed is not None),
                 stop=asyncio.Event(),
+                observe=live.sources,
                 scenario_file=request.file.text,
             )
             await require_targets(request.scenarios, cluster)

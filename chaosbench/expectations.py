@@ -86,6 +86,25 @@ def _over_faults(summary: Summary, read: Callable[[FaultReport], float | None]) 
     return Reading(value, name if len(known) > 1 else "")
 
 
+def _phase(name: str) -> Callable[[Summary], Reading]:
+    """A phase that no fault had is no value; one that did not end fails."""
+
+    def reading(summary: Summary) -> Reading:
+        reports = [fault.phases for fault in summary.faults if fault.phases is not None]
+        if not reports:
+            return Reading(None, "no fault was observed")
+        hanging = next((report for report in reports if report.hangs_at == name), None)
+        if hanging is not None:
+            return Reading(None, hanging.why, failed=True)
+        lengths = [seconds for seconds in (getattr(report, f"{name}_s") for report in reports) if seconds is not None]
+        if not lengths:
+            paths = ", ".join(sorted({report.path for report in reports}))
+            return Reading(None, f"no fault had this phase (path: {paths})")
+        return Reading(max(lengths))
+
+    return reading
+
+
 def _ledger(read: Callable[[LedgerReport], int | None]) -> Callable[[Summary], Reading]:
     def reading(summary: Summary) -> Reading:
         if summary.ledger is None:
@@ -126,6 +145,17 @@ def _window(op_class: OpClass) -> Callable[[Summary], Reading]:
 METRICS: dict[str, Metric] = {
     "rto": Metric("s", "longest RTO of the scenario's faults (T6 - T0)", _rto),
     "write_gap": Metric("s", "longest stretch without an acknowledged write after a fault", _write_gap),
+    "detection": Metric("s", "longest time until the leader key was gone (T2 - T0)", _phase("detection")),
+    "election": Metric("s", "longest time until there was a new leader key (T3 - T2)", _phase("election")),
+    "promotion": Metric("s", "longest time until the new leader left recovery (T4 - T3)", _phase("promotion")),
+    "proxy": Metric("s", "longest time until Pgpool wrote to the new leader (T5 - T4)", _phase("proxy")),
+    "client": Metric("s", "longest time until a client's write came through (T6 - T5)", _phase("client")),
+    "redundancy": Metric("s", "longest time until redundancy was back (T7 - T0)", _phase("redundancy")),
+    "degraded_tail": Metric(
+        "s",
+        "longest time from writes being back until p99 was within twice the steady state's",
+        _phase("degraded_tail"),
+    ),
     "rpo": Metric("count", "acknowledged ledger rows that are lost", _ledger(lambda ledger: ledger.lost)),
     "unexpected": Metric(
         "count", "ledger rows that are there and should not be", _ledger(lambda ledger: ledger.unexpected)

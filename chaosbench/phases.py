@@ -10,9 +10,9 @@ that the clients came back on; T2 is always the first loss of the key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from chaosbench.model.observation import (
     KeyChange,
@@ -23,112 +23,10 @@ from chaosbench.model.observation import (
     ProxyState,
     whole,
 )
+from chaosbench.model.phases import Path, Phases, Span, Step
+from chaosbench.standing import Standing
 
-
-class Path(StrEnum):
-    """What the cluster did about a fault.
-
-    FAILOVER             another node leads, unasked
-    SWITCHOVER           another node leads, as somebody asked of Patroni
-    DEMOTION_AND_RETURN  the same node leads again, on a new timeline: it had stepped down
-    RESTART_IN_PLACE     the same node leads on the same timeline, but did not answer, or not as primary, in between
-    NONE                 nothing of the kind
-    """
-
-    FAILOVER = "failover"
-    SWITCHOVER = "switchover"
-    DEMOTION_AND_RETURN = "demotion and return"
-    RESTART_IN_PLACE = "restart in place"
-    NONE = "none"
-
-
-class Step(StrEnum):
-    """Where a cluster stands that did not come back: the phase that does not end."""
-
-    DETECTION = "detection"
-    ELECTION = "election"
-    PROMOTION = "promotion"
-    PROXY = "proxy"
-    CLIENT = "client"
-    REDUNDANCY = "redundancy"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One fault and what its clients lived through, all in the run's nanoseconds.
-
-    end_ns:  observations from then on belong to the next fault, or there are none
-    t1_ns:   first failure of a client's write; None when none failed
-    t6_ns:   first write acknowledged again; None when none was, or none failed
-    """
-
-    t0_ns: int
-    end_ns: int
-    t1_ns: int | None = None
-    t6_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Phases:
-    """When each step was reached. ``within_ns`` gives, by name (``t4``), how far before its stamp it may have been.
-
-    elections:  how often the leader key was taken
-    hangs_at:   the step at which the cluster stands; None when it came back whole
-    why:        the same in words
-    """
-
-    t0_ns: int
-    t1_ns: int | None = None
-    t2_ns: int | None = None
-    t3_ns: int | None = None
-    t4_ns: int | None = None
-    t5_ns: int | None = None
-    t6_ns: int | None = None
-    t7_ns: int | None = None
-    path: Path = Path.NONE
-    elections: int = 0
-    within_ns: dict[str, int] = field(default_factory=dict)
-    hangs_at: Step | None = None
-    why: str = ""
-
-    @property
-    def detection_ns(self) -> int | None:
-        """T0 to T2."""
-        return _length(self.t0_ns, self.t2_ns)
-
-    @property
-    def election_ns(self) -> int | None:
-        """T2 to T3."""
-        return _length(self.t2_ns, self.t3_ns)
-
-    @property
-    def promotion_ns(self) -> int | None:
-        """T3 to T4."""
-        return _length(self.t3_ns, self.t4_ns)
-
-    @property
-    def proxy_ns(self) -> int | None:
-        """T4 to T5."""
-        return _length(self.t4_ns, self.t5_ns)
-
-    @property
-    def client_ns(self) -> int | None:
-        """T5 to T6."""
-        return _length(self.t5_ns, self.t6_ns)
-
-    @property
-    def rto_ns(self) -> int | None:
-        """T0 to T6."""
-        return _length(self.t0_ns, self.t6_ns)
-
-    @property
-    def redundancy_ns(self) -> int | None:
-        """T0 to T7."""
-        return _length(self.t0_ns, self.t7_ns)
-
-
-def _length(from_ns: int | None, to_ns: int | None) -> int | None:
-    return None if from_ns is None or to_ns is None or to_ns < from_ns else to_ns - from_ns
+T = TypeVar("T")
 
 
 def phases(span: Span, seen: Observations) -> Phases:
@@ -172,6 +70,10 @@ class _Moment:
     after_ns: int
 
 
+def _last(found: Sequence[T]) -> T | None:
+    return found[-1] if found else None
+
+
 class _View:
     """The observations of one fault's span, and how things stood when it began."""
 
@@ -206,27 +108,24 @@ class _View:
                 found.append(change)
         t6_ns = self.span.t6_ns
         before = [change for change in found if t6_ns is None or change.after_ns < t6_ns]
-        return (before or found or [None])[-1]
+        return _last(before) or _last(found)
 
     def taken(self, promotion: NodeChange | None) -> KeyChange | None:
         """Who took the leader key: for that promotion, or the last one where there was none."""
         takers = [key for key in self.keys if key.holder is not None]
         if promotion is not None:
             takers = [key for key in takers if key.holder == promotion.node and key.after_ns <= promotion.at_ns]
-        return (takers or [None])[-1]
+        return _last(takers)
 
     def routed(self, node: str | None, promotion: NodeChange | None) -> _Moment | None:
         """When Pgpool began to route writes to ``node``; from the promotion on, or after it had ceased to."""
         if node is None:
             return None
-        routes, since_ns = self.proxy_before.routes_to(node), self.span.t0_ns
-        if promotion is not None:
-            since_ns = promotion.at_ns
-            routes = next((c.state for c in reversed(self.proxy) if c.at_ns <= since_ns), self.proxy_before).routes_to(
-                node
-            )
-            if routes:
-                return _Moment(promotion.at_ns, promotion.after_ns)
+        since_ns = promotion.at_ns if promotion is not None else self.span.t0_ns
+        earlier = [change.state for change in self.proxy if change.at_ns <= since_ns]
+        routes = (_last(earlier) or self.proxy_before).routes_to(node)
+        if routes and promotion is not None:
+            return _Moment(promotion.at_ns, promotion.after_ns)
         for change in self.proxy:
             if change.at_ns <= since_ns:
                 continue
@@ -274,40 +173,12 @@ class _View:
 
     def judged(self, found: Phases) -> Phases:
         """With the step at which the cluster stands, if it does."""
+        standing = Standing(
+            self.holder_before, self.holder_at_end, bool(self.keys), self.nodes_at_end, self.proxy_at_end
+        )
         if self.span.t1_ns is not None and self.span.t6_ns is None:
-            step, why = self._stands()
+            step, why = standing.of_writes()
             return replace(found, hangs_at=step, why=why)
         if self.seen.nodes_watched and not whole(self.nodes_at_end, self.proxy_at_end):
-            return replace(found, hangs_at=Step.REDUNDANCY, why=self._not_whole())
+            return replace(found, hangs_at=Step.REDUNDANCY, why=standing.of_redundancy())
         return found
-
-    def _stands(self) -> tuple[Step, str]:
-        """The first step that is not done as things stand at the end. Writes do not come back."""
-        holder, proxy = self.holder_at_end, self.proxy_at_end
-        if holder is None:
-            if not self.seen.keys:
-                return Step.DETECTION, "the DCS did not say who leads"
-            return Step.ELECTION, "nobody holds the leader key"
-        if not self.nodes_at_end.get(holder, NodeState()).primary:
-            if holder == self.holder_before and not self.keys:
-                return Step.DETECTION, f"{holder} holds the leader key still, and is no primary"
-            return Step.PROMOTION, f"{holder} holds the leader key, and is no primary"
-        if not proxy.reachable:
-            return Step.PROXY, "Pgpool lets nobody in"
-        if not proxy.routes_to(holder):
-            return Step.PROXY, f"{holder} leads, and Pgpool takes {proxy.primary or 'nobody'} for the primary"
-        return Step.CLIENT, f"Pgpool routes writes to {holder}, and none was acknowledged"
-
-    def _not_whole(self) -> str:
-        primaries = [name for name, state in self.nodes_at_end.items() if state.primary]
-        timelines = {self.nodes_at_end[name].timeline for name in primaries}
-        behind = [
-            name
-            for name, state in self.nodes_at_end.items()
-            if name not in primaries and not (state.streaming and state.timeline in timelines)
-        ]
-        said = [f"{len(primaries)} nodes are primary"] if len(primaries) != 1 else []
-        said += [f"{', '.join(behind)} not streaming on the primary's timeline"] if behind else []
-        out = sorted(set(self.nodes_at_end) - self.proxy_at_end.up)
-        said += [f"{', '.join(out)} not up in Pgpool"] if out else []
-        return "; ".join(said) or "Pgpool and Patroni do not agree who is primary"

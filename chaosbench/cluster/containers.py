@@ -112,7 +112,7 @@ class Engine:
             docker = aiodocker.Docker()
         except (AssertionError, ValueError):  # how aiodocker says that it found no socket at all
             return
-        subscriber = docker.events.subscribe(create_task=False)
+        subscriber = docker.events.subscribe(create_task=False)  # type: ignore[no-untyped-call]
         streaming = asyncio.create_task(docker.events.run(filters=filters))
         try:
             while (event := await subscriber.get()) is not None:

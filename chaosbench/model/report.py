@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chaosbench.model.phases import ObserverReport, PhaseReport
+
 SCHEMA_VERSION = 1
 
 
@@ -110,6 +112,7 @@ class FaultReport:
     rto_s:              T6 - T0; 0 when no write failed; null when writes did not come back
     write_gap_s:        longest stretch without an acknowledged write since T0
     error:              why the fault could not be injected or healed
+    phases:             null when nothing was observed
     """
 
     name: str
@@ -131,6 +134,7 @@ class FaultReport:
     leader_after: str | None
     error_windows: tuple[ErrorWindow, ...]
     error: str | None = None
+    phases: PhaseReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +196,7 @@ class ExpectationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that a scenario gave."""
+    """Everything that a scenario gave. ``observers_quick_s``: how long the observers looked often."""
 
     schema_version: int = SCHEMA_VERSION
     chaosbench: str
@@ -217,3 +221,5 @@ class Summary:
     cluster_whole_again: bool
     environment: dict[str, str] = field(default_factory=dict)
     scenario_file: str = ""
+    observers: tuple[ObserverReport, ...] = ()
+    observers_quick_s: float = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaosbench.clock import Clock
@@ -33,9 +32,9 @@ class Second:
 
 
 class Tail:
-    """Follows a recorder. ``steady`` gives the p99 before the first fault."""
+    """Follows a recorder. ``steady_ms`` is the p99 before the first fault; None when there was too little load."""
 
-    def __init__(self, clock: Clock, recorder: Callable[[], Recorder]) -> None:
+    def __init__(self, clock: Clock, recorder: Recorder) -> None:
         self._clock = clock
         self._recorder = recorder
         self._seconds: deque[Second] = deque(maxlen=_KEPT)
@@ -43,36 +42,34 @@ class Tail:
 
     async def run(self) -> None:
         """Look once a second until cancelled."""
-        recorder, before, from_ns = self._look()
+        before, from_ns = self._look(), self._clock.now()
         while True:
             await self._clock.sleep(1.0)
-            now_recorder, now, at_ns = self._look()
-            if now_recorder is recorder:
-                self._seconds.append(Second(from_ns, at_ns, _p99(now.since(before))))
-            recorder, before, from_ns = now_recorder, now, at_ns
+            now, at_ns = self._look(), self._clock.now()
+            self._seconds.append(Second(from_ns, at_ns, _p99(now.since(before))))
+            before, from_ns = now, at_ns
 
     def fault(self) -> None:
         """The first fault is about to be injected: what was so far is the steady state."""
         if self.steady_ms is None:
-            self.steady_ms = _p99(self._look()[1])
+            self.steady_ms = _p99(self._look())
 
-    def back_ns(self, since_ns: int, until_ns: int) -> int | None:
+    def back_ns(self, since_ns: int) -> int | None:
         """From when on p99 was within ``FACTOR`` of the steady state again; None when it was not seen to be."""
         if self.steady_ms is None:
             return None
         good: list[Second] = []
         for second in self._seconds:
-            if second.from_ns < since_ns or second.at_ns > until_ns:
+            if second.at_ns <= since_ns:
                 continue
             fine = second.p99_ms is not None and second.p99_ms <= FACTOR * self.steady_ms
             good = [*good, second] if fine else []
             if len(good) == SECONDS:
-                return good[0].from_ns
+                return max(since_ns, good[0].from_ns)
         return None
 
-    def _look(self) -> tuple[Recorder, Histogram, int]:
-        recorder = self._recorder()
-        return recorder, merged(tally.response for tally in recorder.operations()), self._clock.now()
+    def _look(self) -> Histogram:
+        return merged(tally.response for tally in self._recorder.operations())
 
 
 def _p99(histogram: Histogram) -> float | None:

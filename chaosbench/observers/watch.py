@@ -28,7 +28,10 @@ from chaosbench.model.observation import (
 )
 from chaosbench.observers.canary import Canary
 from chaosbench.observers.pace import Pace
+from chaosbench.observers.tail import SOURCE as TAIL
+from chaosbench.observers.tail import Tail
 from chaosbench.outage import WriteOutage
+from chaosbench.recorder.recorder import Recorder
 
 SETTLED_S = 5.0
 LOOK_S = 0.1
@@ -92,11 +95,13 @@ class FaultWatch:
 
 
 class Watch:
-    """Use :meth:`running`; a fault goes ``before`` - ``injecting`` - ``over``."""
+    """Use :meth:`running`; a fault goes ``before`` - ``look`` - ``injecting`` - ``over``."""
 
     def __init__(self, sources: Sources, clock: Clock) -> None:
         self._sources = sources
         self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+        self.tail: Tail | None = None
         self._failed = dict(sources.missing)
         self._open: list[FaultWatch] = []
 
@@ -108,25 +113,35 @@ class Watch:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Observe for the length of the block."""
-        tasks = [asyncio.create_task(self._guarded(name, run)) for name, run in self._sources.runs.items()]
-        tasks.append(asyncio.create_task(self._closing()))
+        self._tasks = [asyncio.create_task(self._guarded(name, run)) for name, run in self._sources.runs.items()]
+        self._tasks.append(asyncio.create_task(self._closing()))
         try:
             yield
         finally:
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             for fault in tuple(self._open):
                 self._close(fault)
 
-    async def before(self) -> FaultWatch:
-        """A fault is about to be injected: look quickly from now on, and ask how the DCS stands."""
+    def follow(self, recorder: Recorder) -> None:
+        """The measurement begins: follow the load's p99 as well, while :meth:`running`."""
+        self.tail = Tail(self._clock, recorder)
+        self._tasks.append(asyncio.create_task(self._guarded(TAIL, self.tail.run)))
+
+    def before(self) -> FaultWatch:
+        """A fault is on its way: look quickly from now on."""
         fault = FaultWatch()
         self._open.append(fault)
         self._sources.pace.hasten()
+        return fault
+
+    async def look(self, fault: FaultWatch) -> None:
+        """The fault comes next: how do the DCS and the load stand? Takes at most about a second."""
+        if self.tail is not None:
+            self.tail.fault()
         if self._sources.view is not None:
             fault.dcs = await self._sources.view()
-        return fault
 
     def injecting(self, fault: FaultWatch, t0_ns: int) -> None:
         """The injector is called now."""
@@ -156,6 +171,11 @@ class Watch:
     def rates(self) -> dict[str, tuple[float, float]]:
         """Each source's questions a second, while quick and otherwise."""
         return {name: self._sources.pace.rates(name) for name in self._sources.runs}
+
+    @property
+    def now_ns(self) -> int:
+        """Until when there are observations."""
+        return self._clock.now()
 
     @property
     def quick_ns(self) -> int:

@@ -18,6 +18,7 @@ from chaosbench.model.report import (
     Summary,
     Verdict,
 )
+from chaosbench.render import phases
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _INDENT = " " * 4
@@ -44,6 +45,7 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield _windows(untied)
     if summary.ledger is not None:
         yield _ledger(summary.ledger)
+    yield from phases.cost(summary)
     yield from (Text(f"  warning: {warning}", "yellow") for warning in summary.warnings)
     generator = summary.generator
     if generator.suspect:
@@ -122,6 +124,8 @@ def _fault(fault: FaultReport) -> Iterator[RenderableType]:
     yield line
     if fault.error:
         yield Text(f"           {fault.error}", "red")
+    if fault.phases is not None:
+        yield from phases.lines(fault.phases)
     if fault.error_windows:
         yield _windows(fault.error_windows)
 

@@ -13,6 +13,7 @@ from chaosbench.errors import ChaosbenchError, FaultError
 from chaosbench.events import Event, Kind
 from chaosbench.injectors.injection import Injection, injected
 from chaosbench.injectors.targets import resolve
+from chaosbench.observers.watch import FaultWatch, Watch
 from chaosbench.outage import WriteOutage
 from chaosbench.recorder.recorder import ActiveFault, Recorder
 from chaosbench.scenarios.scenario import PlannedFault
@@ -26,6 +27,7 @@ class FaultRecord:
     plan: PlannedFault
     injection: Injection | None = None
     outage: WriteOutage | None = None
+    watch: FaultWatch | None = None
     leader_before: str | None = None
     error: str | None = None
 
@@ -41,12 +43,14 @@ class Faults:
         hub: Hub,
         clock: Clock,
         seed: str,
+        watch: Watch,
     ) -> None:
         self._cluster = cluster
         self._recorder = recorder
         self._hub = hub
         self._clock = clock
         self._seed = seed
+        self._watch = watch
         self.records = tuple(FaultRecord(fault) for fault in plan)
 
     async def run(self, start_ns: int) -> None:
@@ -57,20 +61,24 @@ class Faults:
 
     async def _one(self, record: FaultRecord, start_ns: int) -> None:
         await self._clock.sleep_until(start_ns + to_ns(record.plan.at))
+        record.watch = self._watch.before()
         try:
-            await self._inject(record)
+            await self._inject(record, record.watch)
         except ChaosbenchError as error:
             record.error = str(error)
             if not isinstance(error, FaultError) or record.injection is None or record.injection.heal_error is None:
                 self._hub.say(Kind.FAULT_FAILED, fault=record.plan.name, error=str(error))
+        finally:
+            self._watch.over(record.watch)
 
-    async def _inject(self, record: FaultRecord) -> None:
+    async def _inject(self, record: FaultRecord, watch: FaultWatch) -> None:
         plan, injector = record.plan, record.plan.injector
         # One generator a fault: adding a fault to a scenario changes no other fault's choice.
         rng = random.Random(f"{self._seed}/{plan.name}")  # noqa: S311 - not for secrets
         snapshot = await self._cluster.snapshot()
         record.leader_before = snapshot.leader.name if snapshot.leader else None
         member = resolve(injector.target, injector, snapshot, rng, await self._cluster.containers())
+        await self._watch.look(watch)
         async with injected(
             plan.name, injector, member, self._cluster, self._clock, lambda event: self._heard(record, event)
         ) as injection:
@@ -82,6 +90,8 @@ class Faults:
         active = self._recorder.active_faults
         if event.kind is Kind.FAULT_INJECTING:
             record.outage = self._recorder.watch(event.at_ns)
+            if record.watch is not None:
+                self._watch.injecting(record.watch, event.at_ns)
             active[record.plan.name] = ActiveFault(
                 record.plan.name, record.plan.injector.kind, str(event.data["target"]), event.at_ns
             )

@@ -25,10 +25,12 @@ from chaosbench.model.report import (
     Verdict,
     worst,
 )
+from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
 from chaosbench.scenarios.faults import FaultRecord
+from chaosbench.scenarios.phase_report import observer_reports, phase_report
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.tying import tied
 
@@ -46,6 +48,7 @@ class Measured:
     recorder: Recorder
     load_ended_ns: int
     finished_ns: int
+    watch: Watch
     faults: tuple[FaultRecord, ...]
     leader_after: str | None
     ledger: LedgerReport | None
@@ -90,6 +93,8 @@ def summarise(measured: Measured) -> Summary:
         cluster_whole_again=measured.whole_again,
         environment=measured.environment,
         scenario_file=measured.scenario_file,
+        observers=observer_reports(measured.watch),
+        observers_quick_s=to_s(measured.watch.quick_ns),
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
@@ -183,6 +188,7 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
     def date(at_ns: int | None) -> str | None:
         return None if at_ns is None else iso(measured.anchor.date(at_ns))
 
+    later = [other.outage.t0_ns for other in measured.faults if other.outage is not None]
     return FaultReport(
         name=record.plan.name,
         injector=record.plan.injector.kind,
@@ -203,6 +209,7 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
         leader_after=measured.leader_after,
         error_windows=tuple(window for window in windows if window.fault == record.plan.name),
         error=record.error or (str(injection.heal_error) if injection and injection.heal_error else None),
+        phases=phase_report(record, measured.watch, measured.recorder, end_ns, later),
     )
 
 

@@ -18,7 +18,7 @@ import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -32,6 +32,7 @@ from chaosbench.events import Event, Kind
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
+from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
@@ -46,6 +47,9 @@ from chaosbench.workload import Context
 HEALTHY_S = 120.0
 CONNECT_S = 60.0
 
+Observe = Callable[[Cluster, Snapshot, Clock, Anchor], AbstractAsyncContextManager[Sources]]
+"""Makes the observers of one scenario."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -58,6 +62,7 @@ class Bench:
     anchor: Anchor
     seed: int
     stop: asyncio.Event
+    observe: Observe
     scenario_file: str = ""
 
 
@@ -93,6 +98,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     await unless_stopped(bench.database.prepare(scenario, snapshot, _progress(bench)), bench.stop)
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
 
+<<<<<<< HEAD
     async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
         await unless_stopped(_connected(load.engine, bench), bench.stop)
         load.engine.begin()
@@ -108,6 +114,25 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     recorder.finish()
 
     whole_again, snapshot = await _recovered(scenario, bench, snapshot)
+=======
+    async with _watched(bench, snapshot) as watch:
+        async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
+            await _connected(load.engine, bench)
+            load.engine.begin()
+            say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
+            await _sleep_or_stop(scenario.warm_up, bench)
+            recorder = Recorder(clock, scenario.windows, bench.hub.emit)
+            recorder.leader = load.observer.leader
+            load.engine.record_in(recorder)
+            watch.follow(recorder)
+            seed = f"{bench.seed}/{scenario.name}"
+            faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, seed, watch)
+            say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
+            interrupted = await _measure(scenario, faults, recorder, bench)
+            say(Kind.STAGE, name="drain", detail="")
+        recorder.finish()
+        whole_again, snapshot = await _recovered(scenario, bench, snapshot)
+>>>>>>> aa89ef8 (Phases wired into run, report, terminal, expectations)
     report = await _ledger_report(ledger, bench, snapshot)
     return summarise(
         Measured(
@@ -117,6 +142,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             recorder=recorder,
             load_ended_ns=load.ended_ns,
             finished_ns=clock.now(),
+            watch=watch,
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
@@ -142,6 +168,15 @@ async def _healthy(bench: Bench, timeout: float, stage: str) -> Snapshot:
 
 def _progress(bench: Bench) -> Callable[[int, int], None]:
     return lambda done, total: bench.hub.say(Kind.PROGRESS, stage="data", done=done, total=total, unit="rows")
+
+
+@asynccontextmanager
+async def _watched(bench: Bench, snapshot: Snapshot) -> AsyncIterator[Watch]:
+    """The observers, for the length of the block."""
+    async with bench.observe(bench.cluster, snapshot, bench.clock, bench.anchor) as sources:
+        watch = Watch(sources, bench.clock)
+        async with watch.running():
+            yield watch
 
 
 @asynccontextmanager
