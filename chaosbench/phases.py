@@ -47,18 +47,19 @@ def phases(span: Span, seen: Observations) -> Phases:
         within_ns={name: step.at_ns - step.after_ns for name, step in steps.items() if step is not None},
         **{f"{name}_ns": step.at_ns if step is not None else None for name, step in steps.items()},  # type: ignore[arg-type]
     )
-    return _in_order(view.judged(found))
+    return _in_order(view.judged(found), span.t6_ns, span.ack_ns)
 
 
-def _in_order(found: Phases) -> Phases:
+def _in_order(found: Phases, *acked_ns: int | None) -> Phases:
     """An acknowledged write proves that its way was open: a poll that saw so a moment later is put right."""
-    if found.t6_ns is None:
-        return found
+    proof_ns = min((at_ns for at_ns in acked_ns if at_ns is not None), default=None)
     t4_ns, t5_ns = found.t4_ns, found.t5_ns
-    if t4_ns is not None and 0 < t4_ns - found.t6_ns <= found.within_ns.get("t4", 0):
-        t4_ns = found.t6_ns
-    if t5_ns is not None and 0 < t5_ns - found.t6_ns <= found.within_ns.get("t5", 0):
-        t5_ns = found.t6_ns
+    if proof_ns is None or t4_ns is None:
+        return found
+    if t4_ns - found.within_ns["t4"] <= proof_ns < t4_ns:
+        t4_ns = proof_ns
+    if t5_ns is not None and t4_ns <= proof_ns < t5_ns:
+        t5_ns = proof_ns
     return replace(found, t4_ns=t4_ns, t5_ns=t5_ns)
 
 

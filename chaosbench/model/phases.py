@@ -41,12 +41,14 @@ class Span:
     end_ns:  observations from then on belong to the next fault, or there are none
     t1_ns:   first failure of a client's write; None when none failed
     t6_ns:   first write acknowledged again; None when none was, or none failed
+    ack_ns:  the same of any other client that was watched: as good a proof that Pgpool routes writes
     """
 
     t0_ns: int
     end_ns: int
     t1_ns: int | None = None
     t6_ns: int | None = None
+    ack_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Changes(Generic[S]):
         """The last sample; None before the first."""
         return self._state
 
+    def still(self, at_ns: int) -> None:
+        """The state was the same up to then."""
+        self._confirmed_ns = at_ns
+
     def sample(self, state: S, asked_ns: int, answered_ns: int) -> None:
         """Fold in one sample."""
         if state != self._state:

@@ -58,8 +58,9 @@ class Nodes:
                     self._pace.asked(SOURCE)
                     if wire is None:
                         wire = await Wire.open(address, self._login, "chaosbench-nodes", _CONNECT_S)
-                        await wire.prepare(_SQL, _ANSWER_S)
                         asked_ns = self._clock.now()
+                        changes.still(asked_ns)  # nobody was let in while we waited to be
+                        await wire.prepare(_SQL, _ANSWER_S)
                     state = state_of((await wire.ask_prepared(_ANSWER_S))[0])
                 except QueryError:
                     state = NodeState()

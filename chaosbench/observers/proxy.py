@@ -6,9 +6,10 @@ on the lab, a question costs Pgpool 0.4 ms of CPU and asks no backend, while
 and no answer at all while one of them is frozen) and ``SHOW
 POOL_HEALTH_CHECK_STATS`` writes three lines into Pgpool's log each time.
 
-Pgpool ends every session when it changes the primary. So the session is opened
-anew at every tick, and the stamp includes what any new client has to wait for:
-that Pgpool has processes again which let it in.
+Pgpool ends every session when it changes the primary. The next one is asked for
+at the next tick, and what is stamped is when Pgpool lets a client in and would
+route its writes there: not when it takes the decision, which is in its log and
+helps nobody before its processes are there again.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Proxy:
                     if wire is None:
                         wire = await Wire.open(self._address, self._login, "chaosbench-proxy", _CONNECT_S)
                         asked_ns = self._clock.now()
+                        self._changes.still(asked_ns)  # nobody was let in while we waited to be
                     state = state_of(await wire.ask(_SQL, _ANSWER_S))
                 except QueryError:
                     state = ProxyState()

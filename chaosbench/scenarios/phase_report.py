@@ -35,7 +35,7 @@ def phase_report(
     end_ns = min((t0_ns for t0_ns in t0s if t0_ns >= over_ns), default=watch.now_ns)
     t1_ns, t6_ns = _outage(recorder, outage, fault, load_ended_ns)
     seen = watch.observations()
-    found = phases(Span(fault.t0_ns, end_ns, t1_ns, t6_ns), seen)
+    found = phases(Span(fault.t0_ns, end_ns, t1_ns, t6_ns, _canary(fault)[1]), seen)
     return _Writer(recorder.started_ns).report(found, fault, record.injection, seen, watch.tail)
 
 

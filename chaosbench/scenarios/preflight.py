@@ -10,7 +10,7 @@ from chaosbench.errors import PreflightError
 from chaosbench.injectors.targets import ROLE_WORDS, resolve
 from chaosbench.scenarios.scenario import Scenario
 
-SPARE_CONNECTIONS = 4
+SPARE_CONNECTIONS = 8
 """Pgpool connections kept free for looking at it."""
 
 
