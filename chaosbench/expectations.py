@@ -153,7 +153,7 @@ METRICS: dict[str, Metric] = {
     "redundancy": Metric("s", "longest time until redundancy was back (T7 - T0)", _phase("redundancy")),
     "degraded_tail": Metric(
         "s",
-        "longest time from writes being back until p99 was within twice the steady state's",
+        "longest time from T6 until p99 was within twice the steady state's",
         _phase("degraded_tail"),
     ),
     "rpo": Metric("count", "acknowledged ledger rows that are lost", _ledger(lambda ledger: ledger.lost)),

@@ -48,7 +48,6 @@ class Measured:
     recorder: Recorder
     load_ended_ns: int
     finished_ns: int
-    watch: Watch
     faults: tuple[FaultRecord, ...]
     leader_after: str | None
     ledger: LedgerReport | None
@@ -57,6 +56,7 @@ class Measured:
     warnings: tuple[str, ...]
     environment: dict[str, str]
     scenario_file: str
+    watch: Watch | None = None
 
 
 def summarise(measured: Measured) -> Summary:
@@ -93,8 +93,8 @@ def summarise(measured: Measured) -> Summary:
         cluster_whole_again=measured.whole_again,
         environment=measured.environment,
         scenario_file=measured.scenario_file,
-        observers=observer_reports(measured.watch),
-        observers_quick_s=to_s(measured.watch.quick_ns),
+        observers=observer_reports(measured.watch) if measured.watch else (),
+        observers_quick_s=to_s(measured.watch.quick_ns) if measured.watch else 0.0,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
@@ -188,7 +188,7 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
     def date(at_ns: int | None) -> str | None:
         return None if at_ns is None else iso(measured.anchor.date(at_ns))
 
-    later = [other.outage.t0_ns for other in measured.faults if other.outage is not None]
+    t0s = [other.outage.t0_ns for other in measured.faults if other.outage is not None]
     return FaultReport(
         name=record.plan.name,
         injector=record.plan.injector.kind,
@@ -209,7 +209,7 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
         leader_after=measured.leader_after,
         error_windows=tuple(window for window in windows if window.fault == record.plan.name),
         error=record.error or (str(injection.heal_error) if injection and injection.heal_error else None),
-        phases=phase_report(record, measured.watch, measured.recorder, end_ns, later),
+        phases=phase_report(record, measured.watch, measured.recorder, end_ns, t0s) if measured.watch else None,
     )
 
 

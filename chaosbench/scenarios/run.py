@@ -98,29 +98,12 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     await unless_stopped(bench.database.prepare(scenario, snapshot, _progress(bench)), bench.stop)
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
 
-<<<<<<< HEAD
-    async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
-        await unless_stopped(_connected(load.engine, bench), bench.stop)
-        load.engine.begin()
-        say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
-        await sleep_or_stop(scenario.warm_up, bench.stop)
-        recorder = Recorder(clock, scenario.windows, bench.hub.emit)
-        recorder.leader = load.observer.leader
-        load.engine.record_in(recorder)
-        faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, f"{bench.seed}/{scenario.name}")
-        say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
-        interrupted = await _measure(scenario, faults, recorder, bench)
-        say(Kind.STAGE, name="drain", detail="")
-    recorder.finish()
-
-    whole_again, snapshot = await _recovered(scenario, bench, snapshot)
-=======
     async with _watched(bench, snapshot) as watch:
         async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
-            await _connected(load.engine, bench)
+            await unless_stopped(_connected(load.engine, bench), bench.stop)
             load.engine.begin()
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
-            await _sleep_or_stop(scenario.warm_up, bench)
+            await sleep_or_stop(scenario.warm_up, bench.stop)
             recorder = Recorder(clock, scenario.windows, bench.hub.emit)
             recorder.leader = load.observer.leader
             load.engine.record_in(recorder)
@@ -132,7 +115,6 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             say(Kind.STAGE, name="drain", detail="")
         recorder.finish()
         whole_again, snapshot = await _recovered(scenario, bench, snapshot)
->>>>>>> aa89ef8 (Phases wired into run, report, terminal, expectations)
     report = await _ledger_report(ledger, bench, snapshot)
     return summarise(
         Measured(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from fakes import ClusterServer, FakeDatabase
 
-from chaosbench.clock import loop_clock
+from chaosbench.clock import Anchor, Clock, loop_clock
+from chaosbench.cluster import Cluster
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.errors import (
     ClusterUnavailable,
@@ -27,6 +29,8 @@ from chaosbench.injectors.pause import Pause
 from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings, Windows
+from chaosbench.observers.pace import Pace
+from chaosbench.observers.watch import Record, Sources
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.preflight import require_targets
 from chaosbench.scenarios.run import Bench, run_scenario
@@ -58,6 +62,11 @@ class Watcher:
         return [event.kind for event in self.events]
 
 
+@asynccontextmanager
+async def unobserved(cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: Anchor) -> AsyncIterator[Sources]:
+    yield Sources(Pace(clock), Record())
+
+
 class Rig:
     """A bench on a fake cluster of which the clients see what they would through Pgpool."""
 
@@ -75,6 +84,7 @@ class Rig:
             anchor=self.clock.anchor(),
             seed=1,
             stop=asyncio.Event(),
+            observe=unobserved,
             scenario_file="text",
         )
 
@@ -283,13 +293,13 @@ async def test_a_cluster_that_is_not_healthy_is_not_touched():
 async def test_too_many_connections_for_pgpool_are_told_with_the_numbers():
     rig = Rig()
     stream = scenario().streams[0]
-    many = replace(stream, settings=StreamSettings(rate="1/s", connections=247))  # type: ignore[arg-type]
+    many = replace(stream, settings=StreamSettings(rate="1/s", connections=243))  # type: ignore[arg-type]
     with pytest.raises(PreflightError) as raised:
         await rig.run(streams=(many,))
-    assert "wants 247 connections, but Pgpool has room for 246" in str(raised.value)
+    assert "wants 243 connections, but Pgpool has room for 242" in str(raised.value)
     assert "num_init_children 260, reserved_connections 10" in str(raised.value)
     assert rig.server.connects == 0
-    just_enough = replace(stream, settings=StreamSettings(rate="1/s", connections=246))  # type: ignore[arg-type]
+    just_enough = replace(stream, settings=StreamSettings(rate="1/s", connections=242))  # type: ignore[arg-type]
     assert (await rig.run(streams=(just_enough,), duration=1.0)).load.attempted
 
 
