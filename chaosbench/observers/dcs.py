@@ -125,7 +125,7 @@ class Dcs:
         now = await self._leader_key(member)
         if not member.next_revision:
             for kv in now.keys:
-                self._changed(member.name, kv, asked_ns)
+                self._changed(member.name, kv, asked_ns if member.alive_ns is None else member.alive_ns)
             member.next_revision = now.revision + 1
         member.alive_ns = asked_ns if member.alive_ns is None else member.alive_ns
         return now.revision
