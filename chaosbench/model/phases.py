@@ -136,6 +136,7 @@ class PhaseReport:
     etcd_leader:      the etcd member that led then
     etcd_hit:         the etcd member that the fault hit, if it was one
     canary_t1_s, canary_t6_s:  the same as t1_s and t6_s for the canary, which writes at 200/s and does not back off
+    canary_gap_from_s, canary_gap_to_s:  its longest stretch without an acknowledgement; null when it did not write
     engine:           the container engine's own times
     """
 
@@ -164,6 +165,8 @@ class PhaseReport:
     etcd_hit: str | None
     canary_t1_s: float | None
     canary_t6_s: float | None
+    canary_gap_from_s: float | None
+    canary_gap_to_s: float | None
     engine: tuple[EngineStamp, ...]
 
 

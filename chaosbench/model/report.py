@@ -196,7 +196,12 @@ class ExpectationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that a scenario gave. ``observers_quick_s``: how long the observers looked often."""
+    """Everything that a scenario gave.
+
+    started_monotonic_ns:  CLOCK_MONOTONIC when the measurement began: every ``_s`` stamp counts from there, so that
+                           whatever else was recorded on this machine can be laid beside them
+    observers_quick_s:     how long the observers looked often
+    """
 
     schema_version: int = SCHEMA_VERSION
     chaosbench: str
@@ -204,6 +209,7 @@ class Summary:
     description: str
     seed: int
     started_at: str
+    started_monotonic_ns: int
     finished_at: str
     duration_s: float
     verdict: Verdict

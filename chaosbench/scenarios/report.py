@@ -72,6 +72,7 @@ def summarise(measured: Measured) -> Summary:
         description=measured.scenario.description,
         seed=measured.seed,
         started_at=iso(measured.anchor.date(start_ns)),
+        started_monotonic_ns=start_ns,
         finished_at=iso(measured.anchor.date(measured.finished_ns)),
         duration_s=round(seconds, 3),
         verdict=Verdict.UNKNOWN,

@@ -77,6 +77,7 @@ def summary(**changes: object) -> Summary:
         description="",
         seed=1,
         started_at="2026-01-01T00:00:00.000Z",
+        started_monotonic_ns=0,
         finished_at="2026-01-01T00:01:00.000Z",
         duration_s=60.0,
         verdict=Verdict.UNKNOWN,
