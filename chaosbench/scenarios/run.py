@@ -33,6 +33,7 @@ from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, ticking
@@ -49,7 +50,7 @@ CONNECT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every scenario of a run shares."""
+    """What every scenario of a run shares. ``samples``: keep a row of every operation."""
 
     cluster: Cluster
     database: Database
@@ -58,6 +59,7 @@ class Bench:
     anchor: Anchor
     seed: int
     stop: asyncio.Event
+    samples: bool = False
     scenario_file: str = ""
 
 
@@ -98,7 +100,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         load.engine.begin()
         say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
         await sleep_or_stop(scenario.warm_up, bench.stop)
-        recorder = Recorder(clock, scenario.windows, bench.hub.emit)
+        recorder = Recorder(clock, scenario.windows, bench.hub.emit, Samples() if bench.samples else None)
         recorder.leader = load.observer.leader
         load.engine.record_in(recorder)
         faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, f"{bench.seed}/{scenario.name}")
@@ -106,6 +108,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         interrupted = await _measure(scenario, faults, recorder, bench)
         say(Kind.STAGE, name="drain", detail="")
     recorder.finish()
+    bench.hub.tick(recorder)  # what has ended since the last look
 
     whole_again, snapshot = await _recovered(scenario, bench, snapshot)
     report = await _ledger_report(ledger, bench, snapshot)
