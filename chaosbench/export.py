@@ -59,17 +59,16 @@ def _final_reads(path: Path, inserts: list[Insert], say: Callable[[str], None]) 
     except FileNotFoundError:
         say(f"{path} is missing: the history ends without a final read")
         return
-    acked = {one.row for one in inserts if one.outcome is Outcome.OK}
     for node in ledger["nodes"] if ledger else ():
         if any(len(node[f"{kind}_ids"]) < node[kind] for kind in ("lost", "recovered", "unexpected")):
             say(f"{node['node']} differs in more rows than are named: no final read of it")
             continue
-        rows = _held(node, acked)
-        if len(rows) != node["rows"]:
-            # The ledger also counts what was acknowledged in the warm-up, and that has no samples.
-            say(f"{node['node']} holds {node['rows']} rows, {len(rows)} of them from the measurement")
-        yield FinalRead(node["node"], rows)
+        yield FinalRead(node["node"], _held(node, inserts))
 
 
-def _held(node: Mapping[str, Any], acked: set[int]) -> frozenset[int]:
-    return frozenset(acked - set(node["lost_ids"]) | set(node["recovered_ids"]) | set(node["unexpected_ids"]))
+def _held(node: Mapping[str, Any], inserts: list[Insert]) -> frozenset[int]:
+    """The rows of the measurement that the node has, and those that nobody can explain; not those of the warm-up."""
+    acked = {one.row for one in inserts if one.outcome is Outcome.OK}
+    attempted = {one.row for one in inserts}
+    recovered = attempted & set(node["recovered_ids"])
+    return frozenset(acked - set(node["lost_ids"]) | recovered | set(node["unexpected_ids"]))

@@ -94,7 +94,7 @@ class Source:
         tally, intended_ns = arrival.tally, arrival.intended_ns
         self._book.recorder.bad(tally, Outcome.SHED, reason, intended_ns, None, now_ns)
         if tally.samples is not None:
-            tally.samples.append((tally, Outcome.SHED, reason, intended_ns, None, now_ns, None, 0, 0, None))
+            tally.samples.add(tally, Outcome.SHED, reason, (intended_ns, None, now_ns), None, attempts=0)
 
 
 class ClosedSource(Source):

@@ -179,20 +179,8 @@ class Worker:
         assert tally.samples is not None
         # Only an acknowledgement says who gave it; what is in the attempt otherwise is an earlier operation's.
         node = attempt.node if outcome is Outcome.OK else None
-        tally.samples.append(
-            (
-                tally,
-                outcome,
-                reason,
-                arrival.intended_ns,
-                sent_ns,
-                done_ns,
-                self.number,
-                attempt.number,
-                attempt.row,
-                node,
-            )
-        )
+        times = (arrival.intended_ns, sent_ns, done_ns)
+        tally.samples.add(tally, outcome, reason, times, self.number, attempt.number, attempt.row, node)
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:
         """A retry that never got its turn: the attempt before it stays unknown."""
@@ -239,7 +227,7 @@ class Worker:
         done_ns = supply.clock.now()
         tally.record_ok(wanted_ns, sent_ns, done_ns)
         if tally.samples is not None:
-            tally.samples.append((tally, Outcome.OK, "", wanted_ns, sent_ns, done_ns, self.number, 1, 0, None))
+            tally.samples.add(tally, Outcome.OK, "", (wanted_ns, sent_ns, done_ns), self.number)
         self._expired = False
         return True
 
@@ -249,7 +237,7 @@ class Worker:
         done_ns = self._supply.clock.now()
         recorder.bad(tally, Outcome.FAILED, reason, wanted_ns, sent_ns, done_ns)
         if tally.samples is not None:
-            tally.samples.append((tally, Outcome.FAILED, reason, wanted_ns, sent_ns, done_ns, self.number, 1, 0, None))
+            tally.samples.add(tally, Outcome.FAILED, reason, (wanted_ns, sent_ns, done_ns), self.number)
 
     def _drop(self) -> None:
         connection, self._connection, self._session = self._connection, None, None

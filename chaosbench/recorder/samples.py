@@ -25,6 +25,20 @@ class Samples(deque[Sample]):
     def __init__(self, kept: int = KEPT) -> None:
         super().__init__(maxlen=kept)
 
+    def add(
+        self,
+        tally: Tally,
+        outcome: Outcome,
+        reason: str,
+        times: tuple[int, int | None, int],
+        worker: int | None,
+        attempts: int = 1,
+        row: int = 0,
+        node: str | None = None,
+    ) -> None:
+        """Keep one operation; ``times`` are intended, sent and done."""
+        self.append((tally, outcome, reason, *times, worker, attempts, row, node))
+
     @property
     def full(self) -> bool:
         """Whether rows may have been lost since they were last taken."""
