@@ -200,17 +200,18 @@ class Proxy:
         for front in tuple(self.fronts):
             front.reset()
 
-    def reset_busy(self) -> None:
-        """Every connection whose client waits for an answer is reset; doing it to all would hold this loop for 10 ms."""
-        for front in tuple(self.fronts):
-            if front.waited_for:
-                front.reset()
+    async def reset_busy(self) -> None:
+        """Every connection whose client waits for an answer is reset, those not answered yet at all first.
 
-    def reset_busy(self) -> None:
-        """Every connection whose client waits for an answer is reset; doing it to all would hold this loop for 10 ms."""
+        One after the other: all their clients at once would hold this very loop for 10 ms.
+        """
         for front in tuple(self.fronts):
-            if front.waited_for:
+            if not front.answered:
                 front.reset()
+                await asyncio.sleep(0.001)
+        while busy := [front for front in self.fronts if front.answered and front.waited_for]:
+            busy[0].reset()
+            await asyncio.sleep(0.001)
 
 
 class Front(asyncio.Protocol):
@@ -222,7 +223,6 @@ class Front(asyncio.Protocol):
         self.up: list[bytes] = []
         self.down: list[bytes] = []
         self.answered = False
-        self.waited_for = True
         self.waited_for = True
         self.held_ns = 0
         self._release_s = 0.0
@@ -249,7 +249,6 @@ class Front(asyncio.Protocol):
         if self.proxy.dark and self.answered and not self.held_ns:
             self.held_ns = self.proxy.now()
         self.waited_for = True
-        self.waited_for = True
         self.up.append(data)
         self.flush()
 
@@ -272,7 +271,6 @@ class Front(asyncio.Protocol):
             self.up.clear()
         if self.down:
             self.answered = True
-            self.waited_for = False
             self.waited_for = False
             self.transport.write(b"".join(self.down))
             self.down.clear()

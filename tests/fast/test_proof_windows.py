@@ -77,11 +77,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A fault as it was: from, to, in nanoseconds."""
+    """A fault as it was: from, to, in nanoseconds; ``cut`` is when the first connection was reset at its end."""
 
     kind: str
     a: int
     b: int
+    cut: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +162,14 @@ async def _harm(observed: Observed, fault: Fault) -> None:
     else:
         proxy.delay = LONG_DELAY if fault.kind == "long_delay" else SHORT_DELAY
     await asyncio.sleep(fault.seconds)
+    cut = now()
     proxy.delay, proxy.refusing = 0.0, False
-    b = now()
     if fault.kind in ("hole_reset", "cut"):
-        proxy.reset_busy()
+        await proxy.reset_busy()
+    b = now()
     if fault.kind in ("hole", "hole_reset"):
         proxy.let_go()
-    observed.faults.append(Done(fault.kind, a, b))
+    observed.faults.append(Done(fault.kind, a, b, cut))
 
 
 def _run(faults: Sequence[Fault], **stream: object) -> Observed:
@@ -193,8 +195,10 @@ def _ends(fault: Done, due: int, back: int) -> tuple[bool, int, int]:
         case "long_delay":
             return a <= due < b, due + T, min(abs(due - a), abs(due - b))
         case "cut":
-            d = int(SHORT_DELAY * NS)
-            return max(a, b - d) <= due < b, b, min(abs(due - b + d), abs(due - b))
+            # Resetting them takes a few milliseconds, in which the oldest may still be answered, and new ones come.
+            first, d = fault.cut, int(SHORT_DELAY * NS)
+            unsure = first - d <= due <= b - d or first <= due <= b
+            return first - d <= due < first, b, 0 if unsure else min(abs(due - at) for at in (first - d, b - d, first))
         case "refuse":
             # One under way when the connections were reset knows it at once, and there may be one.
             return a <= due < back - D, due + D if due >= a else a, min(abs(due - a), abs(back - D - due))
