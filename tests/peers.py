@@ -205,11 +205,13 @@ class Proxy:
 
         One after the other: all their clients at once would hold this very loop for 10 ms.
         """
+        began_ns = self.now()
         for front in tuple(self.fronts):
             if not front.answered:
                 front.reset()
                 await asyncio.sleep(0.001)
-        while busy := [front for front in self.fronts if front.answered and front.waited_for]:
+        # Not those that have connected meanwhile: they are whole again.
+        while busy := [f for f in self.fronts if f.answered and f.waited_for and f.accepted_ns < began_ns]:
             busy[0].reset()
             await asyncio.sleep(0.001)
 
