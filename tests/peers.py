@@ -157,8 +157,8 @@ class Proxy:
 
     What it saw itself is the witness: ``failed_connects`` are connections that it
     reset before their client had got anything, from accepted to reset;
-    ``given_up`` are requests that it held until their client hung up, from the
-    first byte held to the end.
+    ``given_up`` are requests whose client hung up before it had an answer, from
+    the first byte to the end.
     """
 
     now: Callable[[], int]
@@ -226,7 +226,7 @@ class Front(asyncio.Protocol):
         self.down: list[bytes] = []
         self.answered = False
         self.waited_for = True
-        self.held_ns = 0
+        self.asked_ns = 0
         self._release_s = 0.0
 
     def connection_made(self, transport: Any) -> None:
@@ -248,9 +248,8 @@ class Front(asyncio.Protocol):
             await asyncio.get_running_loop().create_connection(lambda: Back(self), "127.0.0.1", self.proxy.upstream)
 
     def data_received(self, data: bytes) -> None:
-        if self.proxy.dark and self.answered and not self.held_ns:
-            self.held_ns = self.proxy.now()
-        self.waited_for = True
+        if not self.waited_for:
+            self.waited_for, self.asked_ns = True, self.proxy.now()
         self.up.append(data)
         self.flush()
 
@@ -267,7 +266,6 @@ class Front(asyncio.Protocol):
     def flush(self) -> None:
         if self.proxy.dark or self.back is None or self not in self.proxy.fronts:
             return
-        self.held_ns = 0
         if self.up:
             self.back.transport.write(b"".join(self.up))
             self.up.clear()
@@ -289,8 +287,8 @@ class Front(asyncio.Protocol):
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self in self.proxy.fronts and self.held_ns:
-            self.proxy.given_up.append((self.held_ns, self.proxy.now()))
+        if self in self.proxy.fronts and self.answered and self.waited_for:
+            self.proxy.given_up.append((self.asked_ns, self.proxy.now()))
         self._forget()
 
     def _forget(self) -> None:

@@ -17,8 +17,8 @@ a time-out T, a deadline D, an answer that takes no time, and a fault from a to 
 The true window is by definition from the due time of the first to the time at
 which the last one knew. For connects the proxy is the witness: from its first
 connection that came to nothing to the end of the last. For clients in a circle
-too: from the first byte that it held of a request that was given up, to the
-last client's hanging up.
+too: from the first byte of a request that was given up in the dark, to the last
+client's hanging up.
 
 An operation whose two possible ends are less than 2 ms apart (its answer and
 its time-out race) may end either way; the truth of an edge is then a range, of
@@ -318,7 +318,7 @@ def test_clients_in_a_circle():
     score = Score()
     windows = observed.recorder.windows()
     for fault in observed.faults:
-        given_up = [pair for pair in observed.proxy.given_up if fault.a <= pair[0] <= fault.b]
+        given_up = [pair for pair in observed.proxy.given_up if fault.a <= pair[1] <= fault.b]
         start, end = _witnessed(given_up)
         hit = [window for window in windows if fault.a - NS // 10 <= window.start_ns <= fault.b]
         assert {window.op_class for window in hit} == set(STREAMS)

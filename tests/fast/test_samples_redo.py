@@ -49,7 +49,9 @@ def scenario() -> Scenario:
         recovery=20.0,
         scale=1,
         streams=(
-            Stream(name="readers", workload=SelectOnly(), settings=settings(rate="80/s", arrivals="poisson", connections=4)),
+            Stream(
+                name="readers", workload=SelectOnly(), settings=settings(rate="80/s", arrivals="poisson", connections=4)
+            ),
             Stream(name="ledger", workload=LedgerWorkload(retries=1), settings=settings(rate="50/s", connections=6)),
             Stream(name="circle", workload=LedgerWorkload(), settings=settings(clients=2, think="30ms")),
         ),
@@ -67,9 +69,20 @@ async def _run(directory: Path) -> None:
     cluster = FakeCluster(clock, failover_delay=4.0)
     server = ClusterServer(cluster, clock)
     anchor = clock.anchor()
-    hub = Hub([SamplesFile(directory / "samples.parquet", anchor), IntervalLog(directory / "intervals.hlog", anchor)], clock)
+    hub = Hub(
+        [SamplesFile(directory / "samples.parquet", anchor), IntervalLog(directory / "intervals.hlog", anchor)], clock
+    )
     stop = asyncio.Event()
-    bench = Bench(cluster=cluster, database=FakeDatabase(server), hub=hub, clock=clock, anchor=anchor, seed=1, stop=stop, samples=True)
+    bench = Bench(
+        cluster=cluster,
+        database=FakeDatabase(server),
+        hub=hub,
+        clock=clock,
+        anchor=anchor,
+        seed=1,
+        stop=stop,
+        samples=True,
+    )
     loop = asyncio.get_running_loop()
 
     def freeze() -> None:
@@ -152,7 +165,13 @@ def check_latency(figures: dict[str, Any], rows: list[Row]) -> None:
 
 def test_it_is_a_run_worth_redoing(rows: list[Row], summary: dict[str, Any]):
     outcomes = Counter((row["class"], row["outcome"]) for row in rows)
-    assert {("read", "shed"), ("write", "unknown"), ("write", "failed"), ("connect", "failed"), ("read", "failed")} <= set(outcomes)
+    assert {
+        ("read", "shed"),
+        ("write", "unknown"),
+        ("write", "failed"),
+        ("connect", "failed"),
+        ("read", "failed"),
+    } <= set(outcomes)
     assert max(row["attempts"] for row in rows) == 2
     assert len(summary["error_windows"]) >= 6
     assert {window["fault"] for window in summary["error_windows"]} == {None, "kill-leader", "freeze"}
