@@ -1,4 +1,4 @@
-"""A small PostgreSQL of the test's own, and a proxy before it that does to connections what the test says, when it says.
+"""A small PostgreSQL of the test's own, and a proxy before it that does to connections what the test says.
 
 Both run inside the test's process, so that every instant is on the clock of the
 engine under test; they share no code with it. The server speaks enough of the

@@ -1,4 +1,4 @@
-"""``intervals.hlog`` is opened by HdrHistogram's own reader, and its intervals add up to the totals bucket for bucket."""
+"""``intervals.hlog`` is opened by HdrHistogram's own reader; its intervals add up to the totals bucket for bucket."""
 
 from __future__ import annotations
 

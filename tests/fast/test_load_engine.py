@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 import pytest
@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from chaosbench.clock import Clock, loop_clock
 from chaosbench.engine.engine import Engine
 from chaosbench.errors import ClusterUnavailable
+from chaosbench.model.report import Counts
 from chaosbench.model.scenario import Stage, StreamSettings, Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.report import counted, latency
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -234,6 +236,11 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     model: dict[str, object] = {"clients": 5} if closed else {"rate": "200/s", "connections": 5, "backlog": 20}
     rig = Rig(FakeWorkload(retries=1, rows=True), seed=str(seed), timeout="0.3s", deadline="0.2s", **model)  # type: ignore[arg-type]
     rig.server.latency = 0.01
+    samples = Samples()
+    rig.recorder.samples = samples
+    rig.engine.record_in(rig.recorder)
+    for tally in rig.recorder.tallies:
+        tally.samples = samples
     errors: dict[str, BaseException] = {
         "readonly": asyncpg.ReadOnlySQLTransactionError("demoted"),
         "deadlock": asyncpg.DeadlockDetectedError("deadlock"),
@@ -255,15 +262,21 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
         async with rig.loaded():
             for step, seconds in steps:
                 apply(step)
-                for _ in range(5):
-                    await asyncio.sleep(seconds / 5)
-                    rig.law_holds()
+                await asyncio.sleep(seconds)
 
-    task = asyncio.create_task(load())
-    if cancel:
-        await asyncio.sleep(sum(seconds for _, seconds in steps) / 2)
-        task.cancel()
-    await asyncio.gather(task, return_exceptions=cancel)
+    tallies = tuple(rig.recorder.operations())
+
+    def law_holds() -> None:
+        # As Rig.law_holds, in a form quick enough for tens of thousands of callbacks.
+        under_way = sum(tally.attempted - tally.ok - sum(tally.ended.values()) for tally in tallies)
+        assert under_way == rig.engine.in_flight
+
+    with _after_every_callback(law_holds):
+        task = asyncio.create_task(load())
+        if cancel:
+            await asyncio.sleep(sum(seconds for _, seconds in steps) / 2)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=cancel)
     counts = counted(rig.recorder.operations())
     assert counts.in_flight == 0 == rig.engine.in_flight
     assert counts.attempted == counts.ok + counts.failed + counts.unknown + counts.shed
@@ -274,6 +287,44 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     if writes is not None:
         assert ends[Outcome.OK] == writes.ok
         assert ends[Outcome.UNKNOWN] == writes.ended[Outcome.UNKNOWN]
+    _each_arrived_and_ended_once(samples, counts, closed=closed)
+
+
+def _each_arrived_and_ended_once(samples: Samples, counts: Counts, *, closed: bool) -> None:
+    """Sums can agree although one operation was counted twice and another never; the rows show each by itself."""
+    ended = [row for row in samples if row[0].op_class is not OpClass.CONNECT]
+    assert Counter(row[1].value for row in ended) == Counter(
+        {name: n for name in ("ok", "failed", "unknown", "shed") if (n := getattr(counts, name))}
+    )
+    assert all(row[3] <= (row[4] or row[3]) <= row[5] for row in ended), "intended, sent, done"
+    ids = [row[8] for row in ended if row[8]]
+    assert len(ids) == len(set(ids))
+    if not closed and ended:
+        dues = sorted(row[3] for row in ended)
+        schedule = [n * 5_000 for n in range(len(dues))]
+        assert [round((due - dues[0]) / 1000) for due in dues] == schedule, "each arrival of 200/s, once"
+
+
+@contextmanager
+def _after_every_callback(check: Callable[[], None]) -> Iterator[None]:
+    """Check whenever one callback of the loop has run: no other code can see the state at any other instant."""
+    run = asyncio.events.Handle._run  # type: ignore[attr-defined]
+    broken: list[AssertionError] = []
+
+    def checked(handle: asyncio.Handle) -> None:
+        run(handle)
+        try:
+            check()
+        except AssertionError as error:
+            broken.append(error)
+
+    asyncio.events.Handle._run = checked  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        asyncio.events.Handle._run = run  # type: ignore[attr-defined]
+    if broken:
+        raise broken[0]
 
 
 async def test_an_error_in_the_body_comes_out_as_itself():

@@ -7,7 +7,7 @@ client must feel can be worked out by hand.
 - 1,000/s x 0.1 s = 100 operations are under way when it stalls; they end in time (the stall holds back what begins in
   it). 400 operations are then held by it, and their service time is what is left of the stall.
 - The arrival due u seconds after the stall began is number 1,000 u in the line. 400 of the line are under way, and end
-  100 ms after the stall; the next 400 after another 100 ms, and so on: number n ends 0.1 (1 + floor(n / 400)) s after it.
+  100 ms after the stall; the next 400 after another 100 ms: number n ends 0.1 (1 + floor(n / 400)) s after the stall.
 - So its response time is 2 + 0.1 (1 + floor(2.5 u)) - u: from 2.1 s down to the usual 0.1 s.
 
 Of 10,000 operations over 2,500 feel the stall, but it holds back only 400: of service times a 99th percentile would

@@ -13,6 +13,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ async def _run(directory: Path) -> None:
     def back() -> None:
         server.accepts = True
 
-    # The measurement begins at about 1.5 s. Beside the faults: a freeze (time-outs, retries), and a server that is gone.
+    # The measurement begins at about 1.5 s. Beside the faults: a freeze (time-outs, retries), a server that is gone.
     for at, call in ((25.0, freeze), (28.0, thaw), (33.0, server.dies), (35.0, back), (50.0, freeze), (50.7, thaw)):
         loop.call_later(at, call)
     summary = await run_scenario(scenario(), bench)
@@ -221,7 +222,7 @@ def longest_gap(rows: list[Row], op_class: str, start: int, end: int) -> float |
     if op_class == "connect":
         return None
     acks = [0, *(row["done"] for row in rows if row["class"] == op_class and row["outcome"] == "ok")]
-    gaps = [b - a for a, b in zip(acks, acks[1:], strict=False) if a <= end and b >= start and b - a > GAP]
+    gaps = [b - a for a, b in pairwise(acks) if a <= end and b >= start and b - a > GAP]
     return seconds(max(gaps)) if gaps else None
 
 
@@ -261,7 +262,7 @@ def test_t1_t6_and_rto(rows: list[Row], summary: dict[str, Any]):
         t1 = min(max(t0, row["intended"]) for row in after if row["outcome"] != "ok")
         acks = [(row["intended"], row["done"]) for row in after if row["outcome"] == "ok"]
         stamps = [t0, *(done for _, done in acks)]
-        gap, recovered = max((b - a, b) for a, b in zip(stamps, stamps[1:], strict=False))
+        gap, recovered = max((b - a, b) for a, b in pairwise(stamps))
         t6 = next(done for intended, done in acks if done >= recovered and intended >= t1)
         assert fault["t1_s"] == pytest.approx(seconds(t1), abs=2e-6)
         assert fault["t6_s"] == pytest.approx(seconds(t6), abs=2e-6)
