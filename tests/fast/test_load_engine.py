@@ -33,7 +33,8 @@ class Rig:
         self.clock: Clock = loop_clock()
         self.server = FakeServer(self.clock)
         self.workload = workload or FakeWorkload()
-        self.recorder = Recorder(self.clock, Windows(), lambda event: None)
+        self.samples = Samples()
+        self.recorder = Recorder(self.clock, Windows(), lambda event: None, self.samples)
         self.engine = Engine(self.recorder, self.clock, seed, lambda lag: None)
         self.engine.add("load", StreamSettings(**stream), self.workload, self.server.connect)  # type: ignore[arg-type]
 
@@ -236,11 +237,6 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     model: dict[str, object] = {"clients": 5} if closed else {"rate": "200/s", "connections": 5, "backlog": 20}
     rig = Rig(FakeWorkload(retries=1, rows=True), seed=str(seed), timeout="0.3s", deadline="0.2s", **model)  # type: ignore[arg-type]
     rig.server.latency = 0.01
-    samples = Samples()
-    rig.recorder.samples = samples
-    rig.engine.record_in(rig.recorder)
-    for tally in rig.recorder.tallies:
-        tally.samples = samples
     errors: dict[str, BaseException] = {
         "readonly": asyncpg.ReadOnlySQLTransactionError("demoted"),
         "deadlock": asyncpg.DeadlockDetectedError("deadlock"),
@@ -287,7 +283,7 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     if writes is not None:
         assert ends[Outcome.OK] == writes.ok
         assert ends[Outcome.UNKNOWN] == writes.ended[Outcome.UNKNOWN]
-    _each_arrived_and_ended_once(samples, counts, closed=closed)
+    _each_arrived_and_ended_once(rig.samples, counts, closed=closed)
 
 
 def _each_arrived_and_ended_once(samples: Samples, counts: Counts, *, closed: bool) -> None:
