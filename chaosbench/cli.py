@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(commands)
     _check_parser(commands)
     _list_parser(commands)
+    _export_parser(commands)
     _lab_parser(commands)
     return parser
 
@@ -63,6 +64,11 @@ def _run_parser(commands: Commands) -> None:
         type=int,
         metavar="PORT",
         help=f"port on 127.0.0.1 for Prometheus metrics, 0 for none (default: {METRICS_PORT} if it is free)",
+    )
+    run.add_argument(
+        "--samples",
+        action="store_true",
+        help="keep one row an operation in samples.parquet (needs chaosbench[samples])",
     )
     _add_lab(run)
     run.set_defaults(command=_run)
@@ -80,6 +86,20 @@ def _list_parser(commands: Commands) -> None:
         "what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file (default: all)"
     )
     listing.set_defaults(command=_list)
+
+
+def _export_parser(commands: Commands) -> None:
+    export = commands.add_parser("export", help="write a run's operations as a history for Jepsen's checkers")
+    export.add_argument("run", type=Path, metavar="RUN", help="a run's directory, such as runs/latest")
+    export.add_argument(
+        "--edn",
+        nargs="?",
+        const="set",
+        choices=("set", "elle"),
+        required=True,
+        help="write history.edn: as operations on a set (the default), or as transactions for Elle",
+    )
+    export.set_defaults(command=_export)
 
 
 def _lab_parser(commands: Commands) -> None:
@@ -117,6 +137,11 @@ def _run(options: argparse.Namespace) -> int:
     file = load(options.file)
     scenarios = file.only(tuple(options.only))
 
+    if options.samples:
+        from chaosbench.sinks.samples_file import require_pyarrow
+
+        require_pyarrow()
+
     import uvloop
     from rich.console import Console
 
@@ -130,6 +155,7 @@ def _run(options: argparse.Namespace) -> int:
         lab=_lab(options),
         metrics_port=METRICS_PORT if options.metrics_port is None else options.metrics_port,
         metrics_required=options.metrics_port is not None,
+        samples=options.samples,
     )
     return uvloop.run(run(request, Console(highlight=False)))
 
@@ -139,6 +165,14 @@ def _check(options: argparse.Namespace) -> int:
 
     file = load(options.file)
     _say(f"{options.file}: good, {len(file.scenarios)} scenarios: {', '.join(s.name for s in file.scenarios)}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from chaosbench.export import export_edn
+    from chaosbench.history import Form
+
+    _say(str(export_edn(options.run, Form(options.edn), lambda line: print(line, file=sys.stderr))))  # noqa: T201
     return 0
 
 

@@ -50,6 +50,7 @@ class Request:
 
     metrics_port:      on 127.0.0.1; 0 for no metrics
     metrics_required:  whether a port that cannot be had ends the run, because it was asked for
+    samples:           keep a row of every operation
     """
 
     file: ScenarioFile
@@ -59,6 +60,7 @@ class Request:
     lab: Path
     metrics_port: int
     metrics_required: bool
+    samples: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ async def run(request: Request, console: Console) -> int:
                 seed=next(seed for seed in seeds if seed is not None),
                 stop=asyncio.Event(),
                 observe=live.sources,
+                samples=request.samples,
                 scenario_file=request.file.text,
             )
             await require_targets(request.scenarios, cluster)
@@ -112,8 +115,10 @@ async def _one(scenario: Scenario, run: _Run) -> Verdict:
     """One scenario in its own directory. One that could not be run does not keep the next from being tried."""
     bench = run.bench
     directory = RunDirectory.make(run.out, datetime.now(UTC), scenario.name)
-    setting = Setting(clock=bench.clock, anchor=bench.anchor, stream=sys.stdout, directory=directory.path)
-    with _watched_by(bench.hub, [make(setting) for make in SINKS.values()]):
+    setting = Setting(
+        clock=bench.clock, anchor=bench.anchor, stream=sys.stdout, directory=directory.path, samples=bench.samples
+    )
+    with _watched_by(bench.hub, [sink for make in SINKS.values() if (sink := make(setting)) is not None]):
         try:
             summary = await run_scenario(scenario, bench)
         except UndeterminedError as error:

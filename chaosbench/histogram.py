@@ -106,9 +106,10 @@ class Histogram:
     def to_hdr(self) -> HdrHistogram:
         """The same counts as an HdrHistogram, for encoding and percentiles."""
         result = HdrHistogram(1, HIGHEST_US, 2)
-        for cell, counted in enumerate(self.counts):
-            if counted:
-                result.record_value(highest_of(cell), counted)
+        # All at once, as its own decoder does: recording cell by cell takes over a millisecond.
+        result.counts[:] = self.counts
+        used = [cell for cell, counted in enumerate(self.counts) if counted]
+        result.set_internal_tacking_values(used[0] if used else -1, used[-1] if used else -1, self.total)
         return result
 
 

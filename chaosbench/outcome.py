@@ -67,8 +67,9 @@ def settle(sqlstate: str | None, *, effect_sent: bool, attempt: int = 1) -> Outc
     effect_sent:  whether anything that could commit had been sent
     attempt:      1 for the first; a unique violation on a later one proves that an earlier one took effect
     """
-    if sqlstate == UNIQUE_VIOLATION and attempt > 1:
-        return Outcome.OK
+    if attempt > 1:
+        # It is tried again only because an earlier attempt may have taken effect; no other answer disproves that.
+        return Outcome.OK if sqlstate == UNIQUE_VIOLATION else Outcome.UNKNOWN
     if not effect_sent:
         return Outcome.FAILED
     if sqlstate is not None and proves_abort(sqlstate):

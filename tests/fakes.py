@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import asyncpg
 import looptime
 
-from chaosbench.clock import Clock
+from chaosbench.clock import Anchor, Clock
+from chaosbench.cluster import Cluster
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.dataset import Progress
 from chaosbench.engine import Attempt, Operation, Session
@@ -19,6 +21,8 @@ from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.report import LedgerReport
+from chaosbench.observers.pace import Pace
+from chaosbench.observers.watch import Record, Sources
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.scenarios.reconcile import report_of
 from chaosbench.scenarios.scenario import Scenario, Stream
@@ -202,3 +206,9 @@ class ClusterServer(FakeServer):
         leader = snapshot.leader
         if leader is None or leader.state is not RunState.RUNNING:
             raise asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction")
+
+
+@asynccontextmanager
+async def unobserved(cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: Anchor) -> AsyncIterator[Sources]:
+    """No observers at all: phases are absent, everything else is as ever."""
+    yield Sources(Pace(clock), Record())

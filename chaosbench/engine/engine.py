@@ -75,7 +75,8 @@ class Engine:
             stopping=lambda: self._stopping,
             clock=self._clock,
         )
-        workers = tuple(Worker(supply, self._rng(name, number)) for number in range(settings.workers))
+        first = self.workers
+        workers = tuple(Worker(supply, self._rng(name, n), first + n) for n in range(settings.workers))
         self._streams.append(RunningStream(settings, book, source, workers))
 
     def _rng(self, *parts: object) -> random.Random:

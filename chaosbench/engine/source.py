@@ -91,7 +91,10 @@ class Source:
             self._shed(self._backlog.popleft(), "end_of_run", now_ns)
 
     def _shed(self, arrival: Arrival, reason: str, now_ns: int) -> None:
-        self._book.recorder.bad(arrival.tally, Outcome.SHED, reason, arrival.intended_ns, None, now_ns)
+        tally, intended_ns = arrival.tally, arrival.intended_ns
+        self._book.recorder.bad(tally, Outcome.SHED, reason, intended_ns, None, now_ns)
+        if tally.samples is not None:
+            tally.samples.add(tally, Outcome.SHED, reason, (intended_ns, None, now_ns), None, attempts=0)
 
 
 class ClosedSource(Source):
@@ -158,6 +161,13 @@ class OpenSource(Source):
 
     @property
     def due_ns(self) -> int:
+        if self._backlog:
+            # The deadline of the oldest is kept as exactly as an arrival's time: it is when a window ends.
+            return min(self._arrival_ns, self._backlog[0].intended_ns + self._deadline_ns + 1)
+        return self._arrival_ns
+
+    @property
+    def _arrival_ns(self) -> int:
         return sys.maxsize if self._closed else self._next_ns
 
     def give_back(self, arrival: Arrival) -> None:

@@ -13,6 +13,7 @@ from chaosbench.engine import Attempt, RunningWorkload, Session
 from chaosbench.engine.session import DRIVER_ERRORS, Connect, reason_of, sqlstate_of
 from chaosbench.engine.source import Arrival, Book, Source
 from chaosbench.outcome import OpClass, Outcome, settle, spoils_session
+from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
 
 BACKOFF_FIRST = 0.05
@@ -40,18 +41,32 @@ class Worker:
 
     ``sent_ns`` is the time at which the operation under way was sent, 0 when
     there is none: the engine's watchdog reads it and calls :meth:`expire`.
+    ``number`` is the worker's own among all of the engine.
     """
 
-    __slots__ = ("_again", "_attempt", "_connection", "_expired", "_rng", "_session", "_supply", "sent_ns")
+    __slots__ = (
+        "_again",
+        "_attempt",
+        "_connection",
+        "_expired",
+        "_rng",
+        "_session",
+        "_supply",
+        "_tried_ns",
+        "number",
+        "sent_ns",
+    )
 
-    def __init__(self, supply: Supply, rng: random.Random) -> None:
+    def __init__(self, supply: Supply, rng: random.Random, number: int = 0) -> None:
         self._supply = supply
+        self.number = number
         self._rng = rng
         self._connection: Any = None
         self._session: Session | None = None
         self._attempt = Attempt()
         self._again: Arrival | None = None
         self._expired = False
+        self._tried_ns = 0
         self.sent_ns = 0
 
     @property
@@ -114,7 +129,7 @@ class Worker:
             self._drop()
             raise
         else:
-            arrival.tally.record_ok(arrival.intended_ns, sent_ns, now())
+            self._record_ok(arrival, sent_ns)
         finally:
             self.sent_ns = 0
 
@@ -127,11 +142,11 @@ class Worker:
             self._drop()
         if outcome is Outcome.UNKNOWN and attempt.row and attempt.number <= self._supply.workload.retries:
             attempt.number += 1
-            self._again = arrival
+            self._again, self._tried_ns = arrival, sent_ns
         elif outcome is Outcome.OK:
             if attempt.row:
                 self._supply.workload.settle(attempt.row, outcome)
-            arrival.tally.record_ok(arrival.intended_ns, sent_ns, self._supply.clock.now())
+            self._record_ok(arrival, sent_ns)
         else:
             self._record_bad(arrival, sent_ns, outcome, reason)
 
@@ -145,17 +160,33 @@ class Worker:
         except DRIVER_ERRORS:
             self._drop()
 
+    def _record_ok(self, arrival: Arrival, sent_ns: int) -> None:
+        tally, done_ns = arrival.tally, self._supply.clock.now()
+        tally.record_ok(arrival.intended_ns, sent_ns, done_ns)
+        if tally.samples is not None:
+            self._sample(arrival, Outcome.OK, "", sent_ns, done_ns)
+
     def _record_bad(self, arrival: Arrival, sent_ns: int, outcome: Outcome, reason: str) -> None:
         if self._attempt.row:
             self._supply.workload.settle(self._attempt.row, outcome)
-        self._supply.book.recorder.bad(
-            arrival.tally, outcome, reason, arrival.intended_ns, sent_ns, self._supply.clock.now()
-        )
+        tally, done_ns = arrival.tally, self._supply.clock.now()
+        self._supply.book.recorder.bad(tally, outcome, reason, arrival.intended_ns, sent_ns, done_ns)
+        if tally.samples is not None:
+            self._sample(arrival, outcome, reason, sent_ns, done_ns)
+
+    def _sample(self, arrival: Arrival, outcome: Outcome, reason: str, sent_ns: int, done_ns: int) -> None:
+        tally, attempt = arrival.tally, self._attempt
+        assert tally.samples is not None
+        # Only an acknowledgement says who gave it; what is in the attempt otherwise is an earlier operation's.
+        node = attempt.node if outcome is Outcome.OK else None
+        times = (arrival.intended_ns, sent_ns, done_ns)
+        tally.samples.add(tally, outcome, reason, times, self.number, attempt.number, attempt.row, node)
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:
         """A retry that never got its turn: the attempt before it stays unknown."""
         self._again = None
-        self._record_bad(arrival, arrival.intended_ns, Outcome.UNKNOWN, reason)
+        self._attempt.number -= 1
+        self._record_bad(arrival, self._tried_ns, Outcome.UNKNOWN, reason)
 
     def _without_answer(self) -> Outcome:
         return settle(None, effect_sent=self._attempt.effect_sent, attempt=self._attempt.number)
@@ -187,15 +218,26 @@ class Worker:
                     self._session = await supply.workload.open(self._connection, self._rng)
         except DRIVER_ERRORS as error:
             self._drop()
-            recorder.bad(tally, Outcome.FAILED, reason_of(error), wanted_ns, sent_ns, supply.clock.now())
+            self._connect_failed(recorder, tally, reason_of(error), wanted_ns, sent_ns)
             return False
         except asyncio.CancelledError:
             self._drop()
-            recorder.bad(tally, Outcome.FAILED, "cancelled", wanted_ns, sent_ns, supply.clock.now())
+            self._connect_failed(recorder, tally, "cancelled", wanted_ns, sent_ns)
             raise
-        tally.record_ok(wanted_ns, sent_ns, supply.clock.now())
+        done_ns = supply.clock.now()
+        tally.record_ok(wanted_ns, sent_ns, done_ns)
+        if tally.samples is not None:
+            tally.samples.add(tally, Outcome.OK, "", (wanted_ns, sent_ns, done_ns), self.number)
         self._expired = False
         return True
+
+    def _connect_failed(
+        self, recorder: Recorder, tally: Tally, reason: str, wanted_ns: int, sent_ns: int | None
+    ) -> None:
+        done_ns = self._supply.clock.now()
+        recorder.bad(tally, Outcome.FAILED, reason, wanted_ns, sent_ns, done_ns)
+        if tally.samples is not None:
+            tally.samples.add(tally, Outcome.FAILED, reason, (wanted_ns, sent_ns, done_ns), self.number)
 
     def _drop(self) -> None:
         connection, self._connection, self._session = self._connection, None, None

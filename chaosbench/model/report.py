@@ -139,13 +139,16 @@ class FaultReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerNode:
-    """What one node held when it was compared; ids are numbers of the client's own making."""
+    """What one node held when it was compared; ids are numbers of the client's own making, at most a thousand each."""
 
     node: str
     rows: int
     lost: int
     recovered: int
     unexpected: int
+    lost_ids: tuple[int, ...] = ()
+    recovered_ids: tuple[int, ...] = ()
+    unexpected_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

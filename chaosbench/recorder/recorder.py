@@ -12,6 +12,7 @@ from chaosbench.histogram import Histogram
 from chaosbench.model.scenario import Windows
 from chaosbench.outage import WriteOutage
 from chaosbench.outcome import OpClass, Outcome
+from chaosbench.recorder.samples import Samples
 from chaosbench.recorder.tally import ClassTrack, Tally
 from chaosbench.windows import Window, WindowFolder
 
@@ -52,16 +53,19 @@ class Recorder:
 
     ``emit`` hears of windows as they open and close. ``leader`` (a member's name)
     and ``backlog`` (arrivals that wait for a connection) are set by whoever knows
-    them, for the sinks to show.
+    them, for the sinks to show. ``samples``, if given, gets a row of every operation.
     """
 
-    def __init__(self, clock: Clock, windows: Windows, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, clock: Clock, windows: Windows, emit: Callable[[Event], None], samples: Samples | None = None
+    ) -> None:
         self.clock = clock
         self.started_ns = clock.now()
         self.lag = Lag()
         self.active_faults: dict[str, ActiveFault] = {}
         self.leader: str | None = None
         self.backlog = 0
+        self.samples = samples
         self._emit = emit
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._tracks = {
@@ -90,7 +94,7 @@ class Recorder:
         """The tally of one kind of operation, made at its first use."""
         key = (workload, operation)
         if key not in self._tallies:
-            self._tallies[key] = Tally(workload, operation, op_class, self._tracks[op_class])
+            self._tallies[key] = Tally(workload, operation, op_class, self._tracks[op_class], self.samples)
         return self._tallies[key]
 
     def bad(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from chaosbench.histogram import HIGHEST_US, Histogram
 from chaosbench.outage import WriteOutage
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.windows import WindowFolder
+
+if TYPE_CHECKING:
+    from chaosbench.recorder.samples import Samples
 
 GAP_NS = 50_000_000
 """Stretches without success shorter than this (50 ms) are not looked at."""
@@ -32,6 +36,8 @@ class Tally:
     ``response`` and ``service`` hold successes; ``response_bad`` and
     ``service_bad`` everything else that was sent (``response_bad`` also what
     was shed, at its age), so that percentiles over all outcomes can be had.
+    ``samples`` is where each operation leaves a row of its own; None, and then no
+    more than that is looked at, unless raw samples were asked for.
     """
 
     __slots__ = (
@@ -43,17 +49,21 @@ class Tally:
         "reasons",
         "response",
         "response_bad",
+        "samples",
         "service",
         "service_bad",
         "track",
         "workload",
     )
 
-    def __init__(self, workload: str, operation: str, op_class: OpClass, track: ClassTrack) -> None:
+    def __init__(
+        self, workload: str, operation: str, op_class: OpClass, track: ClassTrack, samples: Samples | None = None
+    ) -> None:
         self.workload = workload
         self.operation = operation
         self.op_class = op_class
         self.track = track
+        self.samples = samples
         self.attempted = 0
         self.ok = 0
         self.ended: Counter[Outcome] = Counter()

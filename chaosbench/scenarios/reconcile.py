@@ -71,6 +71,9 @@ def report_of(ledger: Ledger, checks: list[LedgerCheck], notes: list[str]) -> Le
                 lost=len(check.lost),
                 recovered=len(check.recovered),
                 unexpected=len(check.unexpected),
+                lost_ids=check.lost[:_NAMED],
+                recovered_ids=check.recovered[:_NAMED],
+                unexpected_ids=check.unexpected[:_NAMED],
             )
             for check in checks
         ),

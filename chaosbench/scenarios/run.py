@@ -34,6 +34,7 @@ from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, ticking
@@ -53,7 +54,7 @@ Observe = Callable[[Cluster, Snapshot, Clock, Anchor], AbstractAsyncContextManag
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every scenario of a run shares."""
+    """What every scenario of a run shares. ``samples``: keep a row of every operation."""
 
     cluster: Cluster
     database: Database
@@ -63,6 +64,7 @@ class Bench:
     seed: int
     stop: asyncio.Event
     observe: Observe
+    samples: bool = False
     scenario_file: str = ""
 
 
@@ -104,7 +106,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             load.engine.begin()
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
             await sleep_or_stop(scenario.warm_up, bench.stop)
-            recorder = Recorder(clock, scenario.windows, bench.hub.emit)
+            recorder = Recorder(clock, scenario.windows, bench.hub.emit, Samples() if bench.samples else None)
             recorder.leader = load.observer.leader
             load.engine.record_in(recorder)
             watch.follow(recorder)
@@ -114,6 +116,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             interrupted = await _measure(scenario, faults, recorder, bench)
             say(Kind.STAGE, name="drain", detail="")
         recorder.finish()
+        bench.hub.tick(recorder)  # what has ended since the last look
         whole_again, snapshot = await _recovered(scenario, bench, snapshot)
     report = await _ledger_report(ledger, bench, snapshot)
     return summarise(

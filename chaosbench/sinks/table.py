@@ -14,7 +14,9 @@ from typing import TextIO
 from chaosbench.clock import Anchor, Clock
 from chaosbench.sinks import Sink
 from chaosbench.sinks.events_file import EventsFile
+from chaosbench.sinks.interval_log import IntervalLog
 from chaosbench.sinks.plain import PlainSink
+from chaosbench.sinks.samples_file import SAMPLES, SamplesFile
 from chaosbench.sinks.terminal import TerminalSink
 
 
@@ -24,12 +26,14 @@ class Setting:
 
     stream:     where progress is shown
     directory:  the scenario's directory; it exists
+    samples:    whether a row of every operation is kept
     """
 
     clock: Clock
     anchor: Anchor
     stream: TextIO
     directory: Path
+    samples: bool = False
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -43,8 +47,14 @@ def _progress(setting: Setting) -> Sink:
     return chosen(setting.stream, setting.clock, setting.anchor)
 
 
-SINKS: Mapping[str, Callable[[Setting], Sink]] = {
+def _samples(setting: Setting) -> Sink | None:
+    return SamplesFile(setting.directory / SAMPLES, setting.anchor) if setting.samples else None
+
+
+SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
     "events": lambda setting: EventsFile(setting.directory / "events.jsonl", setting.anchor),
+    "intervals": lambda setting: IntervalLog(setting.directory / "intervals.hlog", setting.anchor),
+    "samples": _samples,
     "progress": _progress,
 }
-"""By the name that the CLI knows them by; made in this order."""
+"""By the name that the CLI knows them by; made in this order. None: not asked for."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 import pytest
@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from chaosbench.clock import Clock, loop_clock
 from chaosbench.engine.engine import Engine
 from chaosbench.errors import ClusterUnavailable
+from chaosbench.model.report import Counts
 from chaosbench.model.scenario import Stage, StreamSettings, Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.report import counted, latency
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -31,7 +33,8 @@ class Rig:
         self.clock: Clock = loop_clock()
         self.server = FakeServer(self.clock)
         self.workload = workload or FakeWorkload()
-        self.recorder = Recorder(self.clock, Windows(), lambda event: None)
+        self.samples = Samples()
+        self.recorder = Recorder(self.clock, Windows(), lambda event: None, self.samples)
         self.engine = Engine(self.recorder, self.clock, seed, lambda lag: None)
         self.engine.add("load", StreamSettings(**stream), self.workload, self.server.connect)  # type: ignore[arg-type]
 
@@ -255,15 +258,21 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
         async with rig.loaded():
             for step, seconds in steps:
                 apply(step)
-                for _ in range(5):
-                    await asyncio.sleep(seconds / 5)
-                    rig.law_holds()
+                await asyncio.sleep(seconds)
 
-    task = asyncio.create_task(load())
-    if cancel:
-        await asyncio.sleep(sum(seconds for _, seconds in steps) / 2)
-        task.cancel()
-    await asyncio.gather(task, return_exceptions=cancel)
+    tallies = tuple(rig.recorder.operations())
+
+    def law_holds() -> None:
+        # As Rig.law_holds, in a form quick enough for tens of thousands of callbacks.
+        under_way = sum(tally.attempted - tally.ok - sum(tally.ended.values()) for tally in tallies)
+        assert under_way == rig.engine.in_flight
+
+    with _after_every_callback(law_holds):
+        task = asyncio.create_task(load())
+        if cancel:
+            await asyncio.sleep(sum(seconds for _, seconds in steps) / 2)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=cancel)
     counts = counted(rig.recorder.operations())
     assert counts.in_flight == 0 == rig.engine.in_flight
     assert counts.attempted == counts.ok + counts.failed + counts.unknown + counts.shed
@@ -274,6 +283,44 @@ async def _chaos(steps: list[tuple[str, float]], closed: bool, cancel: bool, see
     if writes is not None:
         assert ends[Outcome.OK] == writes.ok
         assert ends[Outcome.UNKNOWN] == writes.ended[Outcome.UNKNOWN]
+    _each_arrived_and_ended_once(rig.samples, counts, closed=closed)
+
+
+def _each_arrived_and_ended_once(samples: Samples, counts: Counts, *, closed: bool) -> None:
+    """Sums can agree although one operation was counted twice and another never; the rows show each by itself."""
+    ended = [row for row in samples if row[0].op_class is not OpClass.CONNECT]
+    assert Counter(row[1].value for row in ended) == Counter(
+        {name: n for name in ("ok", "failed", "unknown", "shed") if (n := getattr(counts, name))}
+    )
+    assert all(row[3] <= (row[4] or row[3]) <= row[5] for row in ended), "intended, sent, done"
+    ids = [row[8] for row in ended if row[8]]
+    assert len(ids) == len(set(ids))
+    if not closed and ended:
+        dues = sorted(row[3] for row in ended)
+        schedule = [n * 5_000 for n in range(len(dues))]
+        assert [round((due - dues[0]) / 1000) for due in dues] == schedule, "each arrival of 200/s, once"
+
+
+@contextmanager
+def _after_every_callback(check: Callable[[], None]) -> Iterator[None]:
+    """Check whenever one callback of the loop has run: no other code can see the state at any other instant."""
+    run = asyncio.events.Handle._run  # type: ignore[attr-defined]
+    broken: list[AssertionError] = []
+
+    def checked(handle: asyncio.Handle) -> None:
+        run(handle)
+        try:
+            check()
+        except AssertionError as error:
+            broken.append(error)
+
+    asyncio.events.Handle._run = checked  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        asyncio.events.Handle._run = run  # type: ignore[attr-defined]
+    if broken:
+        raise broken[0]
 
 
 async def test_an_error_in_the_body_comes_out_as_itself():

@@ -16,7 +16,7 @@ FAILED, UNKNOWN, OK = Outcome.FAILED, Outcome.UNKNOWN, Outcome.OK
         (None, False, 1, FAILED),
         ("57P01", False, 1, FAILED),
         ("08006", False, 1, FAILED),
-        ("XX000", False, 3, FAILED),
+        ("XX000", False, 3, UNKNOWN),
         # It had: only a state that proves an abort makes it failed.
         (None, True, 1, UNKNOWN),
         ("25006", True, 1, FAILED),
@@ -41,7 +41,7 @@ FAILED, UNKNOWN, OK = Outcome.FAILED, Outcome.UNKNOWN, Outcome.OK
         ("23505", True, 1, FAILED),
         ("23505", True, 2, OK),
         ("23505", False, 2, OK),
-        ("23503", True, 2, FAILED),
+        ("23503", True, 2, UNKNOWN),
     ],
 )
 def test_the_outcome_of_an_operation_that_raised(

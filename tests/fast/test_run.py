@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from fakes import ClusterServer, FakeDatabase
+from fakes import ClusterServer, FakeDatabase, unobserved
 
-from chaosbench.clock import Anchor, Clock, loop_clock
-from chaosbench.cluster import Cluster
+from chaosbench.clock import loop_clock
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.errors import (
     ClusterUnavailable,
@@ -29,8 +27,6 @@ from chaosbench.injectors.pause import Pause
 from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings, Windows
-from chaosbench.observers.pace import Pace
-from chaosbench.observers.watch import Record, Sources
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.preflight import require_targets
 from chaosbench.scenarios.run import Bench, run_scenario
@@ -60,11 +56,6 @@ class Watcher:
 
     def kinds(self) -> list[Kind]:
         return [event.kind for event in self.events]
-
-
-@asynccontextmanager
-async def unobserved(cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: Anchor) -> AsyncIterator[Sources]:
-    yield Sources(Pace(clock), Record())
 
 
 class Rig:
