@@ -217,3 +217,4 @@ class Summary:
     cluster_whole_again: bool
     environment: dict[str, str] = field(default_factory=dict)
     scenario_file: str = ""
+    stopped_early: bool = False

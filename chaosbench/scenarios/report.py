@@ -90,6 +90,7 @@ def summarise(measured: Measured) -> Summary:
         cluster_whole_again=measured.whole_again,
         environment=measured.environment,
         scenario_file=measured.scenario_file,
+        stopped_early=measured.interrupted,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
