@@ -1,6 +1,6 @@
-"""A series: one scenario repeated. What ``series.json`` and ``trials.json`` hold; the latter's JSON Schema is made from this.
+"""A series: one scenario repeated. What ``series.json`` and ``trials.json`` hold.
 
-``null`` means that there is no such value, never zero.
+The JSON Schema of ``trials.json`` is made from these classes. ``null`` means that there is no such value, never zero.
 """
 
 from __future__ import annotations
