@@ -1,4 +1,4 @@
-"""A run's life: one lock, one set of sinks, the scenarios in turn, one exit code.
+"""A run's life: one lock, one cluster, metrics, signals; the scenarios in turn; one exit code.
 
 The first SIGINT or SIGTERM ends the measurement, heals every fault and reports
 what there is; the second skips the report, never the healing.
