@@ -61,7 +61,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     assert said(capsys, "--version", code=0)[0] == f"chaosbench {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["walk"], ["run"], ["lab"], ["run", "x", "--seed", "y"], ["check"]])
+@pytest.mark.parametrize("arguments", [[], ["walk"], ["lab"], ["run", "x", "--seed", "y"], ["check"]])
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     _, err = said(capsys, *arguments, code=2)
     assert "usage: chaosbench" in err
