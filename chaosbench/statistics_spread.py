@@ -41,11 +41,26 @@ def spread(values: Sequence[float], seed: str) -> Spread:
 def median_interval(found: Sequence[float], seed: str) -> tuple[float, float]:
     """The percentile bootstrap: the middle 95 % of the medians of samples drawn with replacement.
 
-    found:  at least one value, sorted; otherwise the order would decide what is drawn
+    found:  at least one value, sorted
+
+    Drawing with replacement is drawing uniform numbers and taking the value at
+    each. Only the middle one or two of those count, and the order statistics of
+    uniform numbers are beta distributed: so they alone are drawn, and a hundred
+    trials cost no more than five.
     """
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     size = len(found)
-    medians = sorted(statistics.median(rng.choices(found, k=size)) for _ in range(RESAMPLES))
+    middle = (size + 1) // 2
+
+    def median() -> float:
+        place = rng.betavariate(middle, size - middle + 1)
+        lower = found[min(int(place * size), size - 1)]
+        if size % 2:
+            return lower
+        place += (1 - place) * rng.betavariate(1, size - middle)  # the next one, given this one
+        return (lower + found[min(int(place * size), size - 1)]) / 2
+
+    medians = sorted(median() for _ in range(RESAMPLES))
     tail = (1 - CONFIDENCE) / 2
     return quantile(medians, tail), quantile(medians, 1 - tail)
 

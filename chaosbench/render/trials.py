@@ -25,9 +25,8 @@ def show(report: TrialsReport, console: Console) -> None:
 
 def _parts(report: TrialsReport) -> Iterator[RenderableType]:
     yield Text()
-    line = Text.assemble(
-        (report.verdict.value.upper(), _STYLE[report.verdict]), f"  {report.scenario}, {len(report.trials)} trials"
-    )
+    of = "1 trial" if len(report.trials) == 1 else f"{len(report.trials)} trials"
+    line = Text.assemble((report.verdict.value.upper(), _STYLE[report.verdict]), f"  {report.scenario}, {of}")
     yield line.append(f": {report.why}") if report.why else line
     for trial in report.trials:
         why = f"  {trial.why}" if trial.why else ""
@@ -46,12 +45,14 @@ def _parts(report: TrialsReport) -> Iterator[RenderableType]:
 
 
 def _groups(report: TrialsReport) -> Iterator[tuple[str | None, list[MetricSpread]]]:
-    """The scenario's metrics, then each fault's; a fault's figure that says the same as the metric is left out."""
+    """The scenario's metrics, then each fault's; of an only fault not what the metrics have said already."""
     plain = {metric.metric: metric for metric in report.metrics if metric.fault is None}
     yield None, list(plain.values())
-    for fault in dict.fromkeys(metric.fault for metric in report.metrics if metric.fault is not None):
+    faults = dict.fromkeys(metric.fault for metric in report.metrics if metric.fault is not None)
+    for fault in faults:
         mine = [metric for metric in report.metrics if metric.fault == fault]
-        new = [one for one in mine if one.metric not in plain or plain[one.metric].values != one.values]
+        said = plain if len(faults) == 1 else {}
+        new = [one for one in mine if one.metric not in said or said[one.metric].values != one.values]
         if new:
             yield fault, new
 

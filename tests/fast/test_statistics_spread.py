@@ -83,6 +83,18 @@ def test_the_interval_is_that_of_the_exact_bootstrap_distribution(count: int):
     assert (found.low, found.high) == (low, high)
 
 
+@pytest.mark.parametrize("count", [2, 4, 6, 10])
+def test_for_an_even_number_it_agrees_with_drawing_every_sample(count: int):
+    values = [float(value**2) for value in range(1, count + 1)]
+    rng = random.Random(5)
+    drawn = sorted(statistics.median(rng.choices(values, k=count)) for _ in range(40_000))
+    found = spread(values, "s")
+    assert found.low is not None and found.high is not None
+    for value, tail in ((found.low, 0.025), (found.high, 0.975)):
+        below, upto = (sum(one < value for one in drawn), sum(one <= value for one in drawn))
+        assert below / 40_000 <= tail + 0.005 and tail - 0.005 <= upto / 40_000
+
+
 def test_an_interval_of_many_values_is_as_wide_as_theory_says():
     """The median of n uniform values has a standard error of about 1 / (2 sqrt n)."""
     rng = random.Random(3)
