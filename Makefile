@@ -48,6 +48,7 @@ docker:
 # What is generated from the code; a test holds the committed file to it.
 schema: venv
 	.venv/bin/python -c 'from chaosbench.results import schema_text; print(schema_text(), end="")' > docs/summary.schema.json
+	.venv/bin/python -c 'from chaosbench.scenarios.series_files import trials_schema_text as text; print(text(), end="")' > docs/trials.schema.json
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -55,10 +55,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_parser(commands: Commands) -> None:
     run = commands.add_parser("run", help="run scenarios against the lab")
-    run.add_argument("file", type=Path, help="scenario file, such as scenarios.yaml")
+    run.add_argument(
+        "file", type=Path, nargs="?", help="scenario file, such as scenarios.yaml (with --resume: the series' own)"
+    )
     run.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     run.add_argument("--seed", type=int, help="seed of every random choice (default: the file's, or a random one)")
     run.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where results go (default: runs)")
+    run.add_argument("--trial", type=int, metavar="N", help="only trial N of a scenario with trials, with its own seed")
+    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the series of trials in this directory")
+    run.add_argument("--keep-going", action="store_true", help="go on after a scenario that left the cluster broken")
     run.add_argument(
         "--metrics-port",
         type=int,
@@ -132,10 +137,9 @@ def _say(line: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from chaosbench.scenarios.loader import load
+    from chaosbench.scenarios.asked import asked
 
-    file = load(options.file)
-    scenarios = file.only(tuple(options.only))
+    file, scenarios, series = asked(options.file, tuple(options.only), options.trial, options.resume, options.seed)
 
     if options.samples:
         from chaosbench.sinks.samples_file import require_pyarrow
@@ -150,12 +154,15 @@ def _run(options: argparse.Namespace) -> int:
     request = Request(
         file=file,
         scenarios=scenarios,
-        seed=options.seed,
+        seed=options.seed if series is None else series.record.seed,
         out=options.out,
         lab=_lab(options),
         metrics_port=METRICS_PORT if options.metrics_port is None else options.metrics_port,
         metrics_required=options.metrics_port is not None,
         samples=options.samples,
+        keep_going=options.keep_going,
+        trial=options.trial,
+        resume=series,
     )
     return uvloop.run(run(request, Console(highlight=False)))
 

@@ -1,4 +1,4 @@
-"""A run's life: one lock, one set of sinks, the scenarios in turn, one exit code.
+"""A run's life: one lock, one cluster, metrics, signals; the scenarios in turn; one exit code.
 
 The first SIGINT or SIGTERM ends the measurement, heals every fault and reports
 what there is; the second skips the report, never the healing.
@@ -11,12 +11,10 @@ import fcntl
 import os
 import secrets
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -24,23 +22,18 @@ from rich.console import Console
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.labfiles import read_lab
-from chaosbench.errors import PreflightError, UndeterminedError
-from chaosbench.events import Kind
-from chaosbench.model.report import Summary, Verdict, worst
+from chaosbench.errors import PreflightError
 from chaosbench.observers import live
-from chaosbench.render import terminal
-from chaosbench.results import RunDirectory
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
 from chaosbench.scenarios.preflight import require_targets
-from chaosbench.scenarios.run import Bench, run_scenario
+from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
-from chaosbench.sinks import Sink
+from chaosbench.scenarios.series_files import SeriesDirectory
+from chaosbench.scenarios.turns import Run, scenarios_in_turn
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.prometheus import PrometheusSink
-from chaosbench.sinks.table import SINKS, Setting
 
-EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,6 +44,9 @@ class Request:
     metrics_port:      on 127.0.0.1; 0 for no metrics
     metrics_required:  whether a port that cannot be had ends the run, because it was asked for
     samples:           keep a row of every operation
+    keep_going:        go on after a scenario or trial that left the cluster broken
+    trial:             of each scenario, only this trial
+    resume:            the series to go on with; then its scenario is the only one
     """
 
     file: ScenarioFile
@@ -61,15 +57,9 @@ class Request:
     metrics_port: int
     metrics_required: bool
     samples: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What the scenarios of one run share, beside the bench."""
-
-    bench: Bench
-    out: Path
-    console: Console
+    keep_going: bool = False
+    trial: int | None = None
+    resume: SeriesDirectory | None = None
 
 
 async def run(request: Request, console: Console) -> int:
@@ -93,65 +83,18 @@ async def run(request: Request, console: Console) -> int:
             )
             await require_targets(request.scenarios, cluster)
             with _stop_on_signals(bench.stop, console):
-                return await _scenarios(request, _Run(bench, request.out, console))
-
-
-async def _scenarios(request: Request, run: _Run) -> int:
-    bench = run.bench
-    names = [scenario.name for scenario in request.scenarios]
-    run.console.print(f"chaosbench run {request.file.path}: {', '.join(names)} (seed {bench.seed})", soft_wrap=True)
-    bench.hub.say(Kind.RUN_STARTED, file=str(request.file.path), scenarios=names, seed=bench.seed)
-    verdicts: list[Verdict] = []
-    for scenario in request.scenarios:
-        verdicts.append(Verdict.UNKNOWN if bench.stop.is_set() else await _one(scenario, run))
-    verdict = worst(tuple(verdicts))
-    bench.hub.say(Kind.RUN_FINISHED, verdict=verdict.value, exit_code=EXIT_CODES[verdict])
-    for name, each in zip(names, verdicts, strict=True):
-        run.console.print(f"{each.value:<8}{name}")
-    return EXIT_CODES[verdict]
-
-
-async def _one(scenario: Scenario, run: _Run) -> Verdict:
-    """One scenario in its own directory. One that could not be run does not keep the next from being tried."""
-    bench = run.bench
-    directory = RunDirectory.make(run.out, datetime.now(UTC), scenario.name)
-    setting = Setting(
-        clock=bench.clock, anchor=bench.anchor, stream=sys.stdout, directory=directory.path, samples=bench.samples
-    )
-    with _watched_by(bench.hub, [sink for make in SINKS.values() if (sink := make(setting)) is not None]):
-        try:
-            summary = await run_scenario(scenario, bench)
-        except UndeterminedError as error:
-            bench.hub.say(Kind.WARNING, text=str(error))
-            summary = None
-        verdict = summary.verdict if summary else Verdict.UNKNOWN
-        bench.hub.say(
-            Kind.SCENARIO_FINISHED, scenario=scenario.name, verdict=verdict.value, directory=str(directory.path)
-        )
-    if summary is not None:
-        terminal.show(summary, run.console)
-        run.console.print(f"  {_kept(summary, directory)}", soft_wrap=True)
-    return verdict
-
-
-def _kept(summary: Summary, directory: RunDirectory) -> str:
-    """Write the summary and say where; a full disk costs the file, not the verdict."""
-    try:
-        return f"results in {directory.write(summary).parent}"
-    except OSError as error:
-        return f"summary.json could not be written to {directory.path}: {error.strerror}"
-
-
-@contextmanager
-def _watched_by(hub: Hub, sinks: list[Sink]) -> Iterator[None]:
-    """These sinks watch for the length of the block."""
-    for sink in sinks:
-        hub.add(sink)
-    try:
-        yield
-    finally:
-        for sink in sinks:
-            hub.remove(sink)
+                return await scenarios_in_turn(
+                    Run(
+                        bench=bench,
+                        file=request.file.path,
+                        scenarios=request.scenarios,
+                        out=request.out,
+                        console=console,
+                        keep_going=request.keep_going,
+                        trial=request.trial,
+                        resume=request.resume,
+                    )
+                )
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What can happen during a run."""
 
     RUN_STARTED = "run_started"
+    TRIAL_STARTED = "trial_started"
     SCENARIO_STARTED = "scenario_started"
     STAGE = "stage"
     PROGRESS = "progress"

@@ -35,24 +35,29 @@ class RunDirectory:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise _unusable(path, error) from None
+                raise unusable(path, error) from None
             try:
                 _point(out / LATEST, path.name)
             except OSError as error:
-                raise _unusable(out / LATEST, error) from None
+                raise unusable(out / LATEST, error) from None
             return cls(path)
         raise PreflightError(f"{out} already has a hundred results of {stamp}-{scenario}; choose another --out")
 
     def write(self, summary: Summary) -> Path:
         """Write ``summary.json``, whole or not at all."""
-        target = self.path / SUMMARY
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(TypeAdapter(Summary).dump_json(summary, indent=2) + b"\n")
-        partial.replace(target)
-        return target
+        return write_whole(self.path / SUMMARY, TypeAdapter(Summary).dump_json(summary, indent=2))
 
 
-def _unusable(path: Path, error: OSError) -> PreflightError:
+def write_whole(target: Path, content: bytes) -> Path:
+    """Write a file and its last newline, whole or not at all. Raises OSError."""
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(content + b"\n")
+    partial.replace(target)
+    return target
+
+
+def unusable(path: Path, error: OSError) -> PreflightError:
+    """The error for a place where results cannot go."""
     return PreflightError(f"cannot make {path} for the results: {error.strerror}; choose another --out")
 
 

@@ -232,3 +232,4 @@ class Summary:
     scenario_file: str = ""
     observers: tuple[ObserverReport, ...] = ()
     observers_quick_s: float = 0.0
+    stopped_early: bool = False

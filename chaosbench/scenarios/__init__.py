@@ -4,6 +4,10 @@
 ``loader``    the file's grammar; everything wrong with it, one line each
 ``entries``   the entries under ``load`` and ``faults``
 ``validate``  from a dict to a settings class, and what was wrong with it
+``asked``     what is to be run: scenarios of a file, one trial, the rest of a series
+``turns``     the scenarios of a run in turn, each in its directory
+``series``    the trials of one scenario in turn; ``trials`` their seeds, ``series_files`` their directory,
+              ``trials_report`` their figures together
 ``run``       one scenario, told in its docstring
 ``preflight`` what is checked before anything is touched
 ``faults``    the planned faults of a scenario while it runs

@@ -75,8 +75,13 @@ def _check_load_model(settings: StreamSettings, given: dict[str, Any], path: Pat
             document.add((*path, other), f"{other!r} has no meaning with {key!r} ({model} loop)")
 
 
-def faults_of(raw: Any, path: Path_, document: Document, duration: float) -> tuple[PlannedFault, ...]:
-    """What stands under ``faults``. Each must end before ``duration``, or nobody would see a recovery."""
+def faults_of(
+    raw: Any, path: Path_, document: Document, duration: float, shift: float = 0.0
+) -> tuple[PlannedFault, ...]:
+    """What stands under ``faults``. Each must end before ``duration``, or nobody would see a recovery.
+
+    shift:  how much later than planned trials may inject it, in seconds
+    """
     if not isinstance(raw, list):
         document.add(path, "faults: write a list, each with 'at' and 'inject'")
         return ()
@@ -92,11 +97,12 @@ def faults_of(raw: Any, path: Path_, document: Document, duration: float) -> tup
         elif fault.name in taken:
             free = (f"{fault.name}-{number}" for number in count(2))
             fault = replace(fault, name=next(name for name in free if name not in taken))
-        ends = fault.at + fault.injector.hold
+        ends = fault.at + fault.injector.hold + shift
         if ends >= duration:
+            later = f" (trials inject it up to {shift:g}s later)" if shift else ""
             document.add(
                 (*where, "at"),
-                f"fault {fault.name!r} ends at {ends:g}s, but the scenario lasts {duration:g}s: "
+                f"fault {fault.name!r} ends at {ends:g}s{later}, but the scenario lasts {duration:g}s: "
                 "make 'duration' longer, so that recovery can be seen",
             )
         faults.append(fault)

@@ -54,6 +54,13 @@ class _Body:
     recovery: Seconds = 60.0
     scale: int = Field(default=1, ge=1, le=100_000)
     windows: Windows = Windows()
+    trials: int = Field(default=1, ge=1, le=1000)
+    loop_wait: Seconds = 5.0
+
+    @property
+    def shift(self) -> float:
+        """How much later than planned a fault may come, in seconds."""
+        return self.loop_wait if self.trials > 1 else 0.0
 
 
 _PARTS = ("load", "faults", "expect")
@@ -109,7 +116,8 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
     settings = build(_Body, plain, path, document, known=_PARTS, at=at)
     streams = streams_of(merged.get("load"), at.get("load", path), document)
     duration = settings.duration if settings else math.inf
-    faults = faults_of(merged.get("faults", []), at.get("faults", path), document, duration)
+    shift = settings.shift if settings else 0.0
+    faults = faults_of(merged.get("faults", []), at.get("faults", path), document, duration, shift)
     expectations = _expectations(merged.get("expect", {}), at.get("expect", path), document)
     if settings is None:
         return None
@@ -124,6 +132,8 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
         faults=faults,
         expectations=expectations,
         windows=settings.windows,
+        trials=settings.trials,
+        loop_wait=settings.loop_wait,
     )
 
 

@@ -96,6 +96,7 @@ def summarise(measured: Measured) -> Summary:
         scenario_file=measured.scenario_file,
         observers=observer_reports(measured.watch) if measured.watch else (),
         observers_quick_s=to_s(measured.watch.quick_ns) if measured.watch else 0.0,
+        stopped_early=measured.interrupted,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 

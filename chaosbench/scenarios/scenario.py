@@ -29,7 +29,11 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One experiment. Times in seconds; ``recovery`` is how long the cluster may take to be whole again."""
+    """One experiment. Times in seconds; ``recovery`` is how long the cluster may take to be whole again.
+
+    trials:     how often it is run
+    loop_wait:  of Patroni; the faults of a trial among several come up to so much later
+    """
 
     name: str
     description: str
@@ -41,6 +45,8 @@ class Scenario:
     faults: tuple[PlannedFault, ...]
     expectations: tuple[Expectation, ...]
     windows: Windows
+    trials: int = 1
+    loop_wait: float = 5.0
 
     @property
     def connections(self) -> int:

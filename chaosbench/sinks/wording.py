@@ -97,6 +97,12 @@ def _run_started(data: Data) -> Saying:
     return Saying(f"run of {data['file']}: {_plural(len(data['scenarios']), 'scenario')}, seed {data['seed']}")
 
 
+def _trial_started(data: Data) -> Saying:
+    return Saying(
+        f"trial {data['trial']} of {data['trials']}: seed {data['seed']}, faults {data['phase_offset_s']:.3f} s later"
+    )
+
+
 def _scenario_started(data: Data) -> Saying:
     faults = _plural(len(data["faults"]), "fault")
     return Saying(f"scenario {data['scenario']}: {span(data['duration_s'])} of load, {faults}")
@@ -156,6 +162,7 @@ def _verdict_tone(verdict: str) -> Tone:
 
 _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.RUN_STARTED: _run_started,
+    Kind.TRIAL_STARTED: _trial_started,
     Kind.SCENARIO_STARTED: _scenario_started,
     Kind.STAGE: lambda data: Saying(stage(data)),
     Kind.FAULT_INJECTING: _fault_injecting,

@@ -17,6 +17,7 @@ ANCHOR = Anchor(T0, datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
 FAULT = {"fault": "leader-dies", "injector": "kill", "target": "pg1", "container": "5f0c2d9a71be"}
 DATA: dict[Kind, dict[str, Any]] = {
     Kind.RUN_STARTED: {"file": "scenarios.yaml", "scenarios": ["leader-kill"], "seed": 42},
+    Kind.TRIAL_STARTED: {"scenario": "leader-kill", "trial": 3, "trials": 5, "seed": 7, "phase_offset_s": 2.31},
     Kind.SCENARIO_STARTED: {
         "scenario": "leader-kill",
         "description": "kill the leader",

@@ -10,6 +10,9 @@ from chaosbench import __version__
 from chaosbench.cli import main
 from chaosbench.expectations import METRICS
 from chaosbench.injectors.table import INJECTORS
+from chaosbench.model.trials import SeriesRecord
+from chaosbench.results import RunDirectory
+from chaosbench.scenarios.series_files import SeriesDirectory
 from chaosbench.workload import WORKLOADS
 
 GOOD = "scenarios:\n  a:\n    duration: 20s\n    load: {workload: mixed, rate: 10/s}\n  b:\n"
@@ -58,7 +61,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     assert said(capsys, "--version", code=0)[0] == f"chaosbench {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["walk"], ["run"], ["lab"], ["run", "x", "--seed", "y"], ["check"]])
+@pytest.mark.parametrize("arguments", [[], ["walk"], ["lab"], ["run", "x", "--seed", "y"], ["check"]])
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     _, err = said(capsys, *arguments, code=2)
     assert "usage: chaosbench" in err
@@ -116,3 +119,45 @@ def test_an_interrupt_is_no_traceback(file: Path, capsys: pytest.CaptureFixture[
 
     monkeypatch.setattr("chaosbench.scenarios.loader.load", interrupted)
     assert said(capsys, "check", file, code=130) == ("", "")
+
+
+def test_run_of_nothing(capsys: pytest.CaptureFixture[str]):
+    assert "name a scenario file" in complaint(capsys, "run", code=2)
+
+
+def test_trials_that_there_are_not(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert "no trial 1 of 'a': it has no trials" in complaint(capsys, "run", file, "--trial", 1, code=2)
+    file.write_text(GOOD.replace("  b:\n", "    trials: 3\n  b:\n"))
+    for number in (0, 4):
+        said_ = complaint(capsys, "run", file, "--only", "a", "--trial", number, code=2)
+        assert f"no trial {number} of 'a': it has trials 1 to 3" in said_
+
+
+def series(directory: Path, file: Path) -> Path:
+    record = SeriesRecord(
+        chaosbench="0",
+        file=str(file),
+        scenario="a",
+        seed=7,
+        numbers=(1, 2),
+        started_at="",
+        scenario_file=file.read_text(),
+    )
+    return SeriesDirectory.begin(RunDirectory(directory), record).path
+
+
+def test_resuming_what_cannot_be_resumed(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    nowhere = tmp_path / "nowhere"
+    assert "no series to resume" in complaint(capsys, "run", "--resume", nowhere, code=2)
+    found = series(tmp_path, file)
+    assert "leave --only and --trial out" in complaint(capsys, "run", "--resume", found, "--only", "a", code=2)
+    assert "seed 7, not 8" in complaint(capsys, "run", "--resume", found, "--seed", 8, code=2)
+    file.write_text(GOOD.replace("10/s", "11/s"))
+    assert "first at line 4" in complaint(capsys, "run", "--resume", found, code=2)
+    file.unlink()
+    assert "no such file" in complaint(capsys, "run", "--resume", found, code=2)
+
+
+def test_resuming_finds_its_file_and_then_needs_a_lab(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    found = series(tmp_path, file)
+    assert "has no compose.yaml" in complaint(capsys, "run", "--resume", found, "--lab", tmp_path, code=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -535,3 +536,34 @@ def test_no_mutant_of_a_good_file_gives_a_traceback(folder: Path, text: str):
 @settings(max_examples=60, deadline=None)
 def test_no_text_gives_a_traceback(folder: Path, cut: int, put: str, length: int):
     judged(folder, WHOLE[:cut] + put + WHOLE[cut + length :])
+
+
+TRIALS = MINIMAL + "    faults: [{at: 1s, inject: kill, target: leader, hold: 10s}]\n"
+
+
+def test_trials_and_the_loop_they_shift_faults_in(tmp_path: Path):
+    (plain,) = load(write(tmp_path, MINIMAL)).scenarios
+    assert (plain.trials, plain.loop_wait) == (1, 5.0)
+    (repeated,) = load(write(tmp_path, TRIALS + "    trials: 5\n    loop_wait: 8s\n")).scenarios
+    assert (repeated.trials, repeated.loop_wait) == (5, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("    trials: 0\n", "trials: write 1 or more, not 0"),
+        ("    trials: many\n", "trials: write a whole number, not 'many'"),
+        ("    trials: 2.5\n", "trials: write a whole number, not 2.5"),
+        ("    trials: 1001\n", "trials: write 1000 or less, not 1001"),
+        ("    trial: 5\n", "unknown key 'trial'; did you mean 'trials'?"),
+        ("    loop_wait: 5\n", "loop_wait: 5 is not a duration"),
+        (
+            "    trials: 2\n    loop_wait: 10s\n",
+            "fault 'kill-leader' ends at 21s (trials inject it up to 10s later), but the scenario lasts 20s",
+        ),
+    ],
+)
+def test_trials_that_make_no_sense(lines: str, said: str, tmp_path: Path):
+    with pytest.raises(ScenarioFileError, match=re.escape(said)) as raised:
+        load(write(tmp_path, TRIALS + lines))
+    assert len(raised.value.problems) == 1
