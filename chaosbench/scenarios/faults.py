@@ -22,11 +22,16 @@ from chaosbench.sinks.hub import Hub
 
 @dataclass(slots=True)
 class FaultRecord:
-    """One planned fault and what became of it. ``outage`` is None until it is about to be injected."""
+    """One planned fault and what became of it.
+
+    outage:     None until it is about to be injected
+    outage_ns:  when its writes ceased to be watched, because the next fault came; None: to the end of the load
+    """
 
     plan: PlannedFault
     injection: Injection | None = None
     outage: WriteOutage | None = None
+    outage_ns: int | None = None
     watch: FaultWatch | None = None
     leader_before: str | None = None
     error: str | None = None
@@ -85,10 +90,22 @@ class Faults:
             record.injection = injection
             await self._clock.sleep(injector.hold)
 
+    def _close_earlier(self, record: FaultRecord, now_ns: int) -> None:
+        """A fault that is healed and whose writes are back is over: what comes now is the next one's."""
+        for other in self.records:
+            outage, injection = other.outage, other.injection
+            if other is record or outage is None or other.outage_ns is not None:
+                continue
+            healed = injection is not None and injection.healed_ns is not None
+            if healed and (outage.t1_ns is None or outage.t6_ns(now_ns) is not None):
+                other.outage_ns = now_ns
+                self._recorder.unwatch(outage)
+
     def _heard(self, record: FaultRecord, event: Event) -> None:
         """Follow the fault's life by its events: they come at its stamps, also when it goes wrong."""
         active = self._recorder.active_faults
         if event.kind is Kind.FAULT_INJECTING:
+            self._close_earlier(record, event.at_ns)
             record.outage = self._recorder.watch(event.at_ns)
             if record.watch is not None:
                 self._watch.injecting(record.watch, event.at_ns)

@@ -172,7 +172,7 @@ def _operation(tally: Tally) -> OperationReport:
 
 
 def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Measured) -> FaultReport:
-    start_ns, end_ns = measured.recorder.started_ns, measured.load_ended_ns
+    start_ns, end_ns = measured.recorder.started_ns, record.outage_ns or measured.load_ended_ns
     outage, injection = record.outage, record.injection
     injected_ns = injection.injected_ns if injection else None
     healed_ns = injection.healed_ns if injection else None

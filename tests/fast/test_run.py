@@ -385,3 +385,14 @@ async def test_a_request_to_stop_before_the_measurement_is_heard_at_once():
     with pytest.raises(UndeterminedError, match="stopped before the measurement began"):
         await rig.run()
     assert rig.clock.now() - began_ns < 1e9
+
+
+async def test_a_second_outage_is_not_the_first_faults():
+    rig = Rig()
+    first, second = kill(hold="6s"), kill(hold="12s")
+    rig.at(20.0, lambda: setattr(rig.cluster, "failover_delay", 8.0))
+    summary = await rig.run((2.0, first), (22.0, second), duration=50.0)
+    short, long = summary.faults
+    assert short.rto_s == pytest.approx(4.0, abs=0.01)
+    assert long.rto_s == pytest.approx(8.0, abs=0.01)
+    assert short.write_gap_s == pytest.approx(4.0, abs=0.02)

@@ -217,7 +217,11 @@ async def test_the_verdict_is_the_worst_of_the_trials(tmp_path: Path):
 async def test_a_scenario_without_trials_keeps_its_plain_directory(tmp_path: Path):
     ended = await run(Rig(), tmp_path, scenario((1.0, kill(hold="1s"))))
     assert ended.begun == []
-    assert sorted(path.name for path in series_of(tmp_path).iterdir()) == ["events.jsonl", "intervals.hlog", "summary.json"]
+    assert sorted(path.name for path in series_of(tmp_path).iterdir()) == [
+        "events.jsonl",
+        "intervals.hlog",
+        "summary.json",
+    ]
 
 
 # Resuming
