@@ -56,6 +56,8 @@ PHASES = PhaseReport(
     etcd_hit=None,
     canary_t1_s=10.1,
     canary_t6_s=29.5,
+    canary_gap_from_s=None,
+    canary_gap_to_s=None,
     engine=(),
 )
 NOTHING = replace(

@@ -20,7 +20,7 @@ from conftest import docker
 
 from chaosbench.cluster.docker import DockerCluster
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.unsettled
 
 PATIENCE = 240
 LOG_S = 0.005

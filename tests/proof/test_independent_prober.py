@@ -19,7 +19,7 @@ import pytest
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_lab
 
-pytestmark = pytest.mark.proof
+pytestmark = pytest.mark.unsettled
 
 ROOT = Path(__file__).parents[2]
 START_NS, END_NS = 25_000_000, 50_000_000
