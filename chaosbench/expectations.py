@@ -98,6 +98,12 @@ def _ledger(read: Callable[[LedgerReport], int | None]) -> Callable[[Summary], R
     return reading
 
 
+def _split_brain(summary: Summary) -> Reading:
+    if summary.ledger is None:
+        return Reading(None, "no stream runs the ledger workload")
+    return Reading(len(summary.consistency.split_brain))
+
+
 def _percentile(read: Callable[[Percentiles], float | None]) -> Callable[[Summary], Reading]:
     def reading(summary: Summary) -> Reading:
         value = read(summary.latency_ms.response)
@@ -129,6 +135,16 @@ METRICS: dict[str, Metric] = {
     "rpo": Metric("count", "acknowledged ledger rows that are lost", _ledger(lambda ledger: ledger.lost)),
     "unexpected": Metric(
         "count", "ledger rows that are there and should not be", _ledger(lambda ledger: ledger.unexpected)
+    ),
+    "split_brain": Metric(
+        "count",
+        "nodes that went on acknowledging after another had taken over",
+        _split_brain,
+    ),
+    "double_primary": Metric(
+        "count",
+        "times that two nodes were out of recovery at once",
+        lambda summary: Reading(len(summary.consistency.double_primary)),
     ),
     "p50": Metric("ms", "median response time of acknowledged operations", _percentile(lambda p: p.p50), True),
     "p90": Metric("ms", "90th percentile of the same", _percentile(lambda p: p.p90), True),

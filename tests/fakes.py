@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import looptime
 from chaosbench.clock import Clock
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.dataset import Progress
+from chaosbench.direct import Answer, Ask
 from chaosbench.engine import Attempt, Operation, Session
 from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
@@ -84,6 +86,10 @@ class FakeConnection:
 
             fetch = fetchval
 
+            async def fetchrow(self, *args: object) -> tuple[object, ...]:
+                await connection.statement(sql, *args)
+                return connection.server.row(sql, args)
+
         return Statement()
 
 
@@ -95,10 +101,15 @@ class FakeServer:
         self.latency = latency
         self.behaviour: Behaviour = self.answers
         self.accepts = True
+        self.mark = "10.0.0.1/00000001"
         self.connections: set[FakeConnection] = set()
         self.connects = 0
         self.log: list[tuple[str, tuple[object, ...]]] = []
         self.applied: list[tuple[str, tuple[object, ...]]] = []
+
+    def row(self, sql: str, args: tuple[object, ...]) -> tuple[object, ...]:
+        """What a statement returns; here what the ledger's insert does: who serves, and a WAL position."""
+        return self.mark, len(self.applied) * 100
 
     async def answers(self) -> None:
         await self.clock.sleep(self.latency)
@@ -173,6 +184,7 @@ class FakeDatabase:
 
     server: FakeServer
     loses: frozenset[int] = frozenset()
+    primaries: frozenset[str] = frozenset({"pg1"})
 
     async def prepare(self, scenario: Scenario, snapshot: Snapshot, progress: Progress) -> None:
         progress(1, 1)
@@ -183,6 +195,16 @@ class FakeDatabase:
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
         found = {args[1] for sql, args in self.server.applied if "chaosbench_ledger" in sql} - self.loses
         return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
+
+    @asynccontextmanager
+    async def asking(self, snapshot: Snapshot) -> AsyncIterator[Ask]:
+        async def ask() -> tuple[Answer, ...]:
+            now = self.server.clock.now()
+            await self.server.clock.sleep(0.002)
+            later = self.server.clock.now()
+            return tuple(Answer(node, now, later, node in self.primaries, node) for node in ("pg1", "pg2", "pg3"))
+
+        yield ask
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         return {"postgresql": "17"}

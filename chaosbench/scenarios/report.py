@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import chaosbench
 from chaosbench.clock import NS, Anchor, to_s
 from chaosbench.expectations import judge
 from chaosbench.histogram import Histogram, merged
+from chaosbench.model.consistency import Consistency
 from chaosbench.model.report import (
     Counts,
     ErrorWindow,
@@ -54,6 +55,7 @@ class Measured:
     warnings: tuple[str, ...]
     environment: dict[str, str]
     scenario_file: str
+    consistency: Consistency = field(default_factory=Consistency)
 
 
 def summarise(measured: Measured) -> Summary:
@@ -85,6 +87,7 @@ def summarise(measured: Measured) -> Summary:
         faults=tuple(_fault(record, windows, measured) for record in measured.faults),
         error_windows=windows,
         ledger=measured.ledger,
+        consistency=measured.consistency,
         generator=_generator(recorder, measured.load_ended_ns - start_ns),
         warnings=measured.warnings,
         cluster_whole_again=measured.whole_again,
@@ -101,6 +104,9 @@ def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summa
     if not summary.cluster_whole_again:
         verdicts.append(Verdict.FAIL)
         whys.append("the cluster did not become whole again")
+    if summary.consistency.split_brain:
+        verdicts.append(Verdict.FAIL)
+        whys.append(f"split brain: {', '.join(one.node for one in summary.consistency.split_brain)} went on serving")
     if interrupted:
         verdicts.append(Verdict.UNKNOWN)
         whys.append("it was stopped early")

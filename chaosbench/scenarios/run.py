@@ -33,10 +33,12 @@ from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, stopped, ticking
 from chaosbench.scenarios.preflight import preflight
+from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.sinks.hub import Hub
@@ -66,6 +68,7 @@ class _Load:
 
     engine: Engine
     observer: Observer
+    primaries: PrimariesWatch
     ended_ns: int = 0
 
 
@@ -101,6 +104,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         recorder = Recorder(clock, scenario.windows, bench.hub.emit)
         recorder.leader = load.observer.leader
         load.engine.record_in(recorder)
+        ledger.started_ns = recorder.started_ns
         faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, f"{bench.seed}/{scenario.name}")
         say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
         interrupted = await _measure(scenario, faults, recorder, bench)
@@ -120,6 +124,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
+            consistency=consistency(ledger, load.primaries, recorder.started_ns),
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
@@ -153,22 +158,24 @@ async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snap
         hub.say(Kind.GENERATOR_SUSPECT, lag_ms=round(lag_ns / 1e6, 1))
 
     engine = Engine(Recorder(clock, scenario.windows, _nowhere), clock, f"{bench.seed}/{scenario.name}", late)
-    context = Context(scale=scenario.scale, ledger=ledger)
+    context = Context(scale=scenario.scale, ledger=ledger, now=clock.now)
     for stream in scenario.streams:
         connect = await bench.database.connector(stream)
         engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
     leader = snapshot.leader
-    load = _Load(engine, Observer(bench.cluster, engine, hub, clock, leader.name if leader else None))
-    observing = asyncio.create_task(load.observer.run())
-    showing = asyncio.create_task(ticking(engine, hub, clock))
-    try:
-        async with engine.running():
-            try:
-                yield load
-            finally:
-                load.ended_ns = clock.now()
-    finally:
-        await stopped(observing, showing)
+    observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
+    async with bench.database.asking(snapshot) as ask:
+        load = _Load(engine, observer, PrimariesWatch(ask, clock, observer.double_primary))
+        watching = (load.primaries.run(), observer.run(), ticking(engine, hub, clock))
+        tasks = [asyncio.create_task(one) for one in watching]
+        try:
+            async with engine.running():
+                try:
+                    yield load
+                finally:
+                    load.ended_ns = clock.now()
+        finally:
+            await stopped(*tasks)
 
 
 def _nowhere(event: Event) -> None:

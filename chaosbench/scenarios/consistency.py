@@ -1,0 +1,53 @@
+"""Consistency for the summary: who served, and what two nodes did at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chaosbench.clock import to_s
+from chaosbench.ledger import Ledger
+from chaosbench.model.consistency import Consistency, DoublePrimaryReport, Served, SplitBrain
+from chaosbench.scenarios.primaries_watch import PrimariesWatch
+from chaosbench.serving import Overlap, Service
+
+_EPISODES = 100
+
+
+def consistency(ledger: Ledger, primaries: PrimariesWatch, start_ns: int) -> Consistency:
+    """What the ledger's acknowledgements and the nodes themselves say; at most a hundred double primaries."""
+
+    def since(at_ns: int) -> float:
+        return to_s(at_ns - start_ns)
+
+    return Consistency(
+        served=tuple(_served(service, primaries.name, since) for service in ledger.servings.services),
+        split_brain=tuple(_split_brain(overlap, primaries.name, since) for overlap in ledger.servings.overlaps()),
+        double_primary=tuple(
+            DoublePrimaryReport(nodes=found.nodes, from_s=since(found.from_ns), to_s=since(found.to_ns))
+            for found in primaries.episodes[:_EPISODES]
+        ),
+    )
+
+
+def _served(service: Service, name: Callable[[str], str], since: Callable[[int], float]) -> Served:
+    return Served(
+        node=name(service.server.address),
+        timeline=service.server.timeline,
+        rows=service.rows,
+        first_s=since(service.first_ns),
+        last_s=since(service.last_ns),
+    )
+
+
+def _split_brain(overlap: Overlap, name: Callable[[str], str], since: Callable[[int], float]) -> SplitBrain:
+    older, newer = overlap.older, overlap.newer
+    return SplitBrain(
+        node=name(older.server.address),
+        timeline=older.server.timeline,
+        successor=name(newer.server.address),
+        successor_timeline=newer.server.timeline,
+        since_s=since(overlap.since_ns),
+        rows=older.overlap_rows,
+        first_s=since(older.overlap_first_ns),
+        last_s=since(older.overlap_last_ns),
+    )

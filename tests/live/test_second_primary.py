@@ -1,0 +1,72 @@
+"""A second primary made by hand, behind Patroni's back, is told by a running chaosbench. The cluster recovers from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from conftest import docker
+from test_run import running, scenario
+
+from chaosbench.clock import Clock
+from chaosbench.cluster.docker import DockerCluster
+from chaosbench.cluster.health import await_healthy
+from chaosbench.errors import ClusterUnavailable
+from chaosbench.model.cluster import Member
+
+pytestmark = pytest.mark.live
+
+BODY = """
+duration: 14s
+load:
+  - {workload: ledger, rate: 100/s, connections: 8}
+expect: {split_brain: 0, double_primary: ">= 1"}
+"""
+
+
+def sql(member: Member, statement: str) -> str:
+    """Ask a node as its superuser, from inside its own container."""
+    return docker("exec", "-u", "postgres", member.container_id, "psql", "-XAtqc", statement)
+
+
+@pytest_asyncio.fixture
+async def mended(cluster: DockerCluster) -> AsyncIterator[DockerCluster]:
+    """Patroni demotes and rewinds by itself; a member that stays behind is copied anew."""
+    yield cluster
+    try:
+        await await_healthy(cluster, Clock(), 45)
+    except ClusterUnavailable:
+        snapshot = await cluster.snapshot()
+        for member in snapshot.replicas:
+            if not snapshot.nodes[member.name].streaming:
+                print(docker("exec", "-u", "postgres", member.container_id, "patronictl", "-c",
+                             "/etc/patroni-chaosbench.json", "reinit", "chaosbench", member.name, "--force"))  # fmt: skip
+        await await_healthy(cluster, Clock(), 90)
+
+
+async def test_a_second_primary_is_reported(mended: DockerCluster, lab_directory: Path, tmp_path: Path):
+    snapshot = await mended.snapshot()
+    assert snapshot.leader is not None
+    leader, replica = snapshot.leader, snapshot.replicas[-1]
+    with running(tmp_path, lab_directory, scenario(BODY, "two")) as run:
+        run.until("warm-up")
+        assert sql(replica, "SELECT pg_promote()") == "t"
+        assert sql(leader, "SELECT pg_is_in_recovery()") == "f", "so there are two now"
+        run.until("two primaries at once")
+        code = run.ended()
+    summary = run.summary()
+    (warning,) = (text for text in summary["warnings"] if "out of recovery" in text)
+    assert leader.name in warning
+    assert replica.name in warning
+    episode = summary["consistency"]["double_primary"][0]
+    assert episode["nodes"] == sorted([leader.name, replica.name])
+    assert episode["to_s"] - episode["from_s"] < 14
+    # Clients go where Patroni's leader is: only that node acknowledged, so it is a warning and no violation.
+    assert summary["consistency"]["split_brain"] == []
+    assert {served["node"] for served in summary["consistency"]["served"]} == {leader.name}
+    assert summary["ledger"]["lost"] == 0
+    assert code == 0, run.output
+    print(json.dumps(summary["consistency"]))
