@@ -1,4 +1,4 @@
-"""A second primary made by hand, behind Patroni's back, is told by a running chaosbench. The cluster recovers from it."""
+"""A second primary made by hand, behind Patroni's back, is told by a running chaosbench; the cluster is mended after."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from chaosbench.model.cluster import Member
 
 pytestmark = pytest.mark.live
 
+CONFIGURATION = "/etc/patroni-chaosbench.json"
 BODY = """
 duration: 14s
 load:
@@ -42,8 +43,8 @@ async def mended(cluster: DockerCluster) -> AsyncIterator[DockerCluster]:
         snapshot = await cluster.snapshot()
         for member in snapshot.replicas:
             if not snapshot.nodes[member.name].streaming:
-                print(docker("exec", "-u", "postgres", member.container_id, "patronictl", "-c",
-                             "/etc/patroni-chaosbench.json", "reinit", "chaosbench", member.name, "--force"))  # fmt: skip
+                words = ("patronictl", "-c", CONFIGURATION, "reinit", "chaosbench", member.name, "--force")
+                docker("exec", "-u", "postgres", member.container_id, *words)
         await await_healthy(cluster, Clock(), 90)
 
 
