@@ -60,4 +60,4 @@ class _Inserts:
         attempt.effect_sent = True
         sent_ns = self._now()
         mark, lsn = await self._insert(ledger.run, attempt.row)
-        ledger.acknowledge(attempt.row, mark, lsn, sent_ns, self._now())
+        attempt.node = ledger.acknowledge(attempt.row, mark, lsn, sent_ns, self._now())

@@ -75,12 +75,17 @@ class Ledger:
         self._lsns.append(0)
         return len(self._states) - 1
 
-    def acknowledge(self, row: int, mark: str, lsn: int, sent_ns: int, done_ns: int) -> None:
-        """A server acknowledged it. Called in order of ``done_ns``; ``mark``: see :meth:`Server.parse`."""
+    def acknowledge(self, row: int, mark: str, lsn: int, sent_ns: int, done_ns: int) -> str | None:
+        """A server acknowledged it. Called in order of ``done_ns``; ``mark``: see :meth:`Server.parse`.
+
+        Returns the node's name, or its address as long as that is not known.
+        """
+        number = self.servings.acknowledged(mark, sent_ns, done_ns)
         self._states[row] = _OK
-        self._servers[row] = self.servings.acknowledged(mark, sent_ns, done_ns)
+        self._servers[row] = number
         self._done_ns[row] = done_ns
         self._lsns[row] = lsn
+        return self.servings.names[number]
 
     def settle(self, row: int, outcome: Outcome, done_ns: int = 0) -> None:
         """It ended with this outcome, at that time."""

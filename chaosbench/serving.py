@@ -60,9 +60,14 @@ class Overlap:
 
 
 class Servings:
-    """All servers of one run, numbered from 1 in order of appearance."""
+    """All servers of one run, numbered from 1 in order of appearance.
+
+    names:  of the nodes, by the server's number: the hot path reads it; the address as long as it has no name
+    """
 
     def __init__(self) -> None:
+        self.names: list[str | None] = [None]
+        self._nodes: dict[str, set[str]] = {}
         self._numbers: dict[str, int] = {}
         self.services: list[Service] = []
         # Indexed by number: when the first successor of that server began to acknowledge.
@@ -85,6 +90,17 @@ class Servings:
             service.overlap_last_ns = done_ns
         return number
 
+    def named(self, address: str, node: str) -> None:
+        """That node was found at this address. An address that several nodes have had is called by all of them."""
+        nodes = self._nodes.setdefault(address, set())
+        if node not in nodes:
+            nodes.add(node)
+            self.names[1:] = [self.name(service.server) for service in self.services]
+
+    def name(self, server: Server) -> str:
+        """The node that the server is on."""
+        return "|".join(sorted(self._nodes.get(server.address, {server.address})))
+
     def _appeared(self, mark: str, done_ns: int) -> int:
         if len(self.services) == MOST:
             return NOBODY
@@ -92,6 +108,7 @@ class Servings:
         self.services.append(Service(server, done_ns, done_ns))
         number = self._numbers[mark] = len(self.services)
         self._superseded_ns.append(sys.maxsize)
+        self.names.append(self.name(server))
         for other, service in enumerate(self.services[:-1], 1):
             # Equal timelines: the one that appeared later is the successor.
             if service.server.timeline <= server.timeline:

@@ -31,14 +31,16 @@ class Attempt:
     effect_sent:  set by the workload just before it sends something that can commit
     number:       1 for the first attempt at this operation
     row:          the ledger's id of this operation, 0 where there is none; kept when it is tried again
+    node:         the PostgreSQL node that acknowledged it; None unless the workload asks the server for it
     """
 
-    __slots__ = ("effect_sent", "number", "row")
+    __slots__ = ("effect_sent", "node", "number", "row")
 
     def __init__(self) -> None:
         self.effect_sent = False
         self.number = 1
         self.row = 0
+        self.node: str | None = None
 
 
 class Session(Protocol):

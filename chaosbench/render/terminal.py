@@ -18,6 +18,7 @@ from chaosbench.model.report import (
     Summary,
     Verdict,
 )
+from chaosbench.render.consistency import consistency_lines
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _INDENT = " " * 4
@@ -44,6 +45,7 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield _windows(untied)
     if summary.ledger is not None:
         yield _ledger(summary.ledger)
+    yield from consistency_lines(summary)
     yield from (Text(f"  warning: {warning}", "yellow") for warning in summary.warnings)
     generator = summary.generator
     if generator.suspect:

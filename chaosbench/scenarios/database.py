@@ -13,6 +13,7 @@ from chaosbench.cluster import Cluster
 from chaosbench.dataset import Progress, prepare
 from chaosbench.direct import Ask, asking
 from chaosbench.engine.session import Connect, PostgresConnect
+from chaosbench.errors import ClusterUnavailable
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Role, Snapshot
 from chaosbench.model.report import LedgerReport
@@ -72,7 +73,11 @@ class LiveDatabase:
 
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
         """Compare the ledger with every node."""
-        return await reconcile(ledger, snapshot, self.cluster.login, self.clock)
+        try:
+            forks = await self.cluster.forks()
+        except ClusterUnavailable:
+            forks = {}  # the losses are then counted without it
+        return await reconcile(ledger, snapshot, self.cluster.login, self.clock, forks)
 
     def asking(self, snapshot: Snapshot) -> AbstractAsyncContextManager[Ask]:
         """Over one connection to each node."""

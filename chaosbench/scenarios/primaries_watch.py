@@ -12,26 +12,25 @@ PERIOD_S = 1.0
 
 
 class PrimariesWatch:
-    """Looks for two primaries at once, and learns the nodes' names by their addresses.
+    """Looks for two primaries at once, and learns the nodes' addresses.
 
-    names:  a node's own address to its name; several names, joined, if more than one node has had it
+    found:  called with every episode that begins
+    named:  called with a node's address and its name
     """
 
-    def __init__(self, ask: Ask, clock: Clock, found: Callable[[DoublePrimary], None]) -> None:
+    def __init__(
+        self, ask: Ask, clock: Clock, found: Callable[[DoublePrimary], None], named: Callable[[str, str], None]
+    ) -> None:
         self._ask = ask
         self._clock = clock
         self._found = found
         self._primaries = Primaries()
-        self._names: dict[str, set[str]] = {}
+        self._named = named
 
     @property
     def episodes(self) -> tuple[DoublePrimary, ...]:
         """Every time that two nodes were out of recovery at once."""
         return tuple(self._primaries.episodes)
-
-    def name(self, address: str) -> str:
-        """The node that has this address; the address itself as long as nobody is known to."""
-        return "|".join(sorted(self._names.get(address, {address})))
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -48,7 +47,7 @@ class PrimariesWatch:
     def _heard(self, answers: tuple[Answer, ...]) -> None:
         for answer in answers:
             if answer.address is not None:
-                self._names.setdefault(answer.address, set()).add(answer.node)
+                self._named(answer.address, answer.node)
             begun = self._primaries.saw(
                 answer.node, answer.asked_ns, answer.answered_ns, primary=answer.primary is True
             )

@@ -30,6 +30,7 @@ from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
 from chaosbench.scenarios.faults import FaultRecord
+from chaosbench.scenarios.losses import beside_fault
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.tying import tied
 
@@ -65,6 +66,7 @@ def summarise(measured: Measured) -> Summary:
     operations = tuple(recorder.operations())
     seconds = (measured.load_ended_ns - start_ns) / NS
     counts = counted(operations)
+    faults = tuple(_fault(record, windows, measured) for record in measured.faults)
     summary = Summary(
         chaosbench=chaosbench.__version__,
         scenario=measured.scenario.name,
@@ -84,9 +86,9 @@ def summarise(measured: Measured) -> Summary:
         connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
         latency_ms=latency(operations),
         operations=tuple(_operation(tally) for tally in recorder.tallies),
-        faults=tuple(_fault(record, windows, measured) for record in measured.faults),
+        faults=faults,
         error_windows=windows,
-        ledger=measured.ledger,
+        ledger=_ledger(measured.ledger, faults),
         consistency=measured.consistency,
         generator=_generator(recorder, measured.load_ended_ns - start_ns),
         warnings=measured.warnings,
@@ -95,6 +97,13 @@ def summarise(measured: Measured) -> Summary:
         scenario_file=measured.scenario_file,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
+
+
+def _ledger(report: LedgerReport | None, faults: tuple[FaultReport, ...]) -> LedgerReport | None:
+    """With the losses seen from the fault that is nearest to them."""
+    if report is None or report.losses is None:
+        return report
+    return replace(report, losses=beside_fault(report.losses, faults))
 
 
 def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summary:

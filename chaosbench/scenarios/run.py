@@ -124,7 +124,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
-            consistency=consistency(ledger, load.primaries, recorder.started_ns),
+            consistency=consistency(ledger, load.primaries),
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
@@ -165,7 +165,7 @@ async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snap
     leader = snapshot.leader
     observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
     async with bench.database.asking(snapshot) as ask:
-        load = _Load(engine, observer, PrimariesWatch(ask, clock, observer.double_primary))
+        load = _Load(engine, observer, PrimariesWatch(ask, clock, observer.double_primary, ledger.servings.named))
         watching = (load.primaries.run(), observer.run(), ticking(engine, hub, clock))
         tasks = [asyncio.create_task(one) for one in watching]
         try:

@@ -1,4 +1,4 @@
-"""A second primary made by hand, behind Patroni's back, is told by a running chaosbench; the cluster is mended after."""
+"""A second primary made by hand, behind Patroni's back, is told by a running chaosbench. The cluster is mended."""
 
 from __future__ import annotations
 
