@@ -1,7 +1,7 @@
 """Loss that is real: what a leader acknowledged while no replica could hear it, and took with it when it died.
 
-The truth is found without chaosbench: a copy of the dead leader's data directory is started on its own, with no
-network, and asked which rows it had; the survivors are asked over psycopg. What the one has and the others lack is lost.
+The truth is found without chaosbench: a copy of the dead leader's data directory is started on its own, with no network,
+and asked which rows it had; the survivors are asked over psycopg. What the one has and the others lack is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,13 @@ from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 
 from chaosbench import lab
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.cluster.labfiles import read_lab
-from chaosbench.model.cluster import Member
+from chaosbench.model.cluster import Member, Role, Snapshot
 
 pytestmark = [
     pytest.mark.proof,
@@ -58,8 +57,9 @@ AUTOPSY = f"""
 set -e
 cp -a /data/pgdata /tmp/copy
 echo 'local all all trust' > /tmp/hba
-/usr/lib/postgresql/17/bin/pg_ctl -D /tmp/copy -w -t 60 -l /tmp/log start -o "-c listen_addresses= -c hba_file=/tmp/hba \\
-    -c unix_socket_directories=/tmp -c max_connections=50 -c hot_standby=off" > /dev/null || {{ cat /tmp/log >&2; exit 1; }}
+options="-c listen_addresses= -c unix_socket_directories=/tmp -c hba_file=/tmp/hba"
+pg_ctl=/usr/lib/postgresql/17/bin/pg_ctl
+$pg_ctl -D /tmp/copy -w -t 60 -l /tmp/log start -o "$options" > /dev/null || {{ cat /tmp/log >&2; exit 1; }}
 psql -h /tmp -U postgres -d chaosbench -XAtq -F ' ' -c "SELECT 'end', pg_current_wal_insert_lsn() - '0/0'" -c "{ROWS}"
 """
 
@@ -132,61 +132,62 @@ def lab_directory() -> Path:
     return directory
 
 
-@pytest_asyncio.fixture
-async def cluster(lab_directory: Path) -> AsyncIterator[DockerCluster]:
-    async with DockerCluster.at(lab_directory) as cluster:
-        await await_healthy(cluster, Clock(), 120)
-        yield cluster
-        for member in (await cluster.snapshot()).members:
-            await cluster.start(member)
+def snapshot(directory: Path, *, healthy: bool) -> Snapshot:
+    async def look() -> Snapshot:
+        async with DockerCluster.at(directory) as cluster:
+            return await (await_healthy(cluster, Clock(), 120) if healthy else cluster.snapshot())
+
+    return asyncio.run(look())
 
 
-async def test_real_loss_is_named_to_the_row(cluster: DockerCluster, lab_directory: Path, tmp_path: Path):
-    before = await cluster.snapshot()
-    assert before.leader is not None
-    leader, timeline = before.leader, before.nodes[before.leader.name].timeline
-    assert timeline is not None
-    (tmp_path / "scenarios.yaml").write_text(SCENARIO)
-    words = [sys.executable, "-m", "chaosbench", "run", str(tmp_path / "scenarios.yaml"), "--lab", str(lab_directory)]
+@contextmanager
+def a_run(directory: Path, lab_directory: Path) -> Iterator[subprocess.Popen[str]]:
+    (directory / "scenarios.yaml").write_text(SCENARIO)
+    words = [sys.executable, "-m", "chaosbench", "run", str(directory / "scenarios.yaml"), "--lab", str(lab_directory)]
     process = subprocess.Popen(
-        [*words, "--out", str(tmp_path / "runs"), "--metrics-port", "0"],
+        [*words, "--out", str(directory / "runs"), "--metrics-port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        said = until(process, r"warm-up")
-        time.sleep(1 + 2.5)
-        with cut_off(leader, before.replicas):
-            said += until(process, rf"kill on {leader.name} in place")
-            found = autopsy(leader.container_id)
-        said += process.communicate(timeout=200)[0]
+        yield process
     finally:
         if process.poll() is None:
-            process.terminate()
+            process.terminate()  # it heals its fault
             process.communicate(timeout=120)
-    print(said)
+
+
+def test_real_loss_is_named_to_the_row(lab_directory: Path, tmp_path: Path):
+    before = snapshot(lab_directory, healthy=True)
+    leader = before.leader
+    assert leader is not None
+    timeline = before.nodes[leader.name].timeline
+    assert timeline is not None
+    with a_run(tmp_path, lab_directory) as process:
+        until(process, r"warm-up")
+        time.sleep(1 + 2.5)
+        with cut_off(leader, before.replicas):
+            until(process, rf"kill on {leader.name} in place")
+            found = autopsy(leader.container_id)
+        print(process.communicate(timeout=200)[0])
     (path,) = (tmp_path / "runs").glob("2*-real-loss/summary.json")
-    after = await cluster.snapshot()
+    summary = json.loads(path.read_text())
+    after = snapshot(lab_directory, healthy=False)
     assert after.leader is not None
     assert after.leader.name != leader.name
-    holds(json.loads(path.read_text()), found, {m.name: ids(lab_directory, m, run_of(path)) for m in after.replicas}
-          | {after.leader.name: ids(lab_directory, after.leader, run_of(path))}, fork(after.leader, timeline), leader)  # fmt: skip
+    nodes = {node.name: ids(lab_directory, node, summary["ledger"]["run"]) for node in after.of(Role.POSTGRES)}
+    holds(summary, found, nodes, fork(after.leader, timeline), leader)
     assert process.returncode == 1
 
 
-def until(process: subprocess.Popen[str], pattern: str) -> str:
+def until(process: subprocess.Popen[str], pattern: str) -> None:
     assert process.stdout is not None
-    said = ""
     for line in process.stdout:
-        said += line
+        print(line, end="")
         if re.search(pattern, line):
-            return said
-    pytest.fail(f"no line matches {pattern!r} in:\n{said}")
-
-
-def run_of(path: Path) -> int:
-    return json.loads(path.read_text())["ledger"]["run"]
+            return
+    pytest.fail(f"no line matches {pattern!r}")
 
 
 def holds(summary: dict[str, Any], found: Autopsy, nodes: dict[str, set[int]], forked_at: int, leader: Member) -> None:
@@ -207,11 +208,10 @@ def holds(summary: dict[str, Any], found: Autopsy, nodes: dict[str, set[int]], f
 
     losses = ledger["losses"]
     written = [found.rows[row] for row in lost]
-    print(
-        f"{len(lost)} rows lost; written within {max(written) - min(written):.3f} s, chaosbench {losses['span_s']:.3f} s"
-    )
+    span_s = max(written) - min(written)
+    print(f"{len(lost)} rows lost; written within {span_s:.3f} s, chaosbench {losses['span_s']:.3f} s")
     print(f"WAL past the fork: {found.wal_end - forked_at:,} bytes at its end, chaosbench {losses['wal_bytes']:,}")
-    assert losses["span_s"] == pytest.approx(max(written) - min(written), abs=0.1)
+    assert losses["span_s"] == pytest.approx(span_s, abs=0.1)
     assert losses["nodes"] == [leader.name]
     assert losses["fault"] == "kill-leader"
     assert losses["first_after_t0_s"] < losses["last_after_t0_s"] < 1
