@@ -99,7 +99,11 @@ class Servings:
 
     def name(self, server: Server) -> str:
         """The node that the server is on."""
-        return "|".join(sorted(self._nodes.get(server.address, {server.address})))
+        return self.node(server.address)
+
+    def node(self, address: str) -> str:
+        """The node at this address; the address itself as long as nobody was found there."""
+        return "|".join(sorted(self._nodes.get(address, {address})))
 
     def _appeared(self, mark: str, done_ns: int) -> int:
         if len(self.services) == MOST:

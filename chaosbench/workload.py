@@ -2,7 +2,8 @@
 
 Each class is a workload's YAML settings; ``start`` gives the running workload
 that the engine drives. A new workload is one class and one line in
-``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``, the ledger's insert in ``inserts.py``.
+``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``, the ledger's insert in
+``inserts.py``, the registers' in ``registers.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
@@ -25,15 +27,23 @@ from chaosbench.model.scenario import STRICT
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.parameters import CustomOperation, Draw, sampler
 from chaosbench.pgbench import READ, SIMPLE_UPDATE, TPCB_LIKE, Call, Opener, select, transaction
+from chaosbench.registers import RunningRegisters
+from chaosbench.staleness import Registers
 from chaosbench.units import Ratio
 
 
 @plain_dataclass(frozen=True, slots=True)
 class Context:
-    """What a workload needs to know of the run: the ledger workload's ids go to ``ledger``; ``now`` is the clock."""
+    """What a workload needs to know of the run.
+
+    ledger:     where the ledger workload keeps its ids
+    registers:  where the stale-reads workload keeps what it wrote and found
+    now:        the run's clock
+    """
 
     scale: int
     ledger: Ledger
+    registers: Registers = field(default_factory=lambda: Registers(run=0))
     now: Callable[[], int] = time.monotonic_ns
 
 
@@ -41,7 +51,7 @@ class WorkloadSettings(Protocol):
     """What every workload class provides.
 
     kind:   its name in the YAML
-    data:   the sets of tables it needs: ``pgbench``, ``ledger``
+    data:   the sets of tables it needs: ``pgbench``, ``ledger``, ``register``
     setup:  SQL to run before the load starts
     """
 
@@ -170,6 +180,27 @@ class LedgerWorkload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class StaleReads:
+    """Registers that only grow, written through one connection and read through others: how old is what a read finds?
+
+    registers:   how many; the fewer, the more often each is written
+    read_ratio:  share of the operations that read
+    """
+
+    kind: ClassVar[str] = "stale-reads"
+    data: ClassVar[frozenset[str]] = frozenset({"register"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    registers: int = Field(default=16, ge=1, le=1000)
+    read_ratio: Ratio = 0.8
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Writes, and reads that Pgpool may send to a replica."""
+        node = context.ledger.servings.node
+        return RunningRegisters(context.registers, node, self.registers, self.read_ratio, context.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class CustomSql:
     """SQL of your own: ``operations`` with their class, weight and statements; ``setup`` runs once before."""
 
@@ -223,5 +254,6 @@ WORKLOADS: dict[str, type[WorkloadSettings]] = {
     "tpcb-like": TpcbLike,
     "mixed": Mixed,
     "ledger": LedgerWorkload,
+    "stale-reads": StaleReads,
     "sql": CustomSql,
 }

@@ -72,9 +72,40 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """Of the stale reads, in milliseconds; good to 1 %, ``max`` exact. Null when no read was stale."""
+
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReads:
+    """The reads that one node served."""
+
+    node: str
+    reads: int
+    stale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleReadsReport:
+    """Reads of the stale-reads workload; ``age_ms``: for how long a newer value had been acknowledged."""
+
+    reads: int
+    stale: int
+    share: float
+    age_ms: Ages
+    nodes: tuple[NodeReads, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consistency:
-    """Who acknowledged ledger rows, and what two nodes did at once."""
+    """Who acknowledged ledger rows, what two nodes did at once, how old reads were (null when nobody looked)."""
 
     served: tuple[Served, ...] = ()
     split_brain: tuple[SplitBrain, ...] = ()
     double_primary: tuple[DoublePrimaryReport, ...] = ()
+    stale_reads: StaleReadsReport | None = None

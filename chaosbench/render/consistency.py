@@ -1,4 +1,4 @@
-"""Losses and split brain on a terminal."""
+"""Losses, split brain and stale reads on a terminal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from chaosbench.model.consistency import Losses, SplitBrain
+from chaosbench.model.consistency import Losses, SplitBrain, StaleReadsReport
 from chaosbench.model.report import Summary
 
 
 def consistency_lines(summary: Summary) -> Iterator[Text]:
-    """Nothing where nothing is wrong."""
+    """Nothing where nothing is wrong, or nobody looked."""
     if summary.ledger is not None and summary.ledger.losses is not None:
         yield Text(f"           {_losses(summary.ledger.losses)}", "red")
     yield from (Text(f"  split brain: {_split_brain(one)}", "bold red") for one in summary.consistency.split_brain)
+    stale = summary.consistency.stale_reads
+    if stale is not None:
+        yield Text(f"  stale    {_stale(stale)}")
+
+
+def _stale(found: StaleReadsReport) -> str:
+    nodes = ", ".join(f"{one.node} {one.stale:,} of {one.reads:,}" for one in found.nodes)
+    text = f"{found.stale:,} of {found.reads:,} reads ({found.share:.2%}; {nodes})"
+    ages = found.age_ms
+    if ages.p50 is None or ages.p99 is None or ages.max is None:
+        return text
+    return f"{text}: age p50 {ages.p50:.1f} ms, p99 {ages.p99:.1f} ms, max {ages.max:.1f} ms"
 
 
 def _losses(found: Losses) -> str:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chaosbench.clock import to_s
-from chaosbench.ledger import Ledger
-from chaosbench.model.consistency import Consistency, DoublePrimaryReport, Served, SplitBrain
+from chaosbench.model.consistency import (
+    Ages,
+    Consistency,
+    DoublePrimaryReport,
+    NodeReads,
+    Served,
+    SplitBrain,
+    StaleReadsReport,
+)
 from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.serving import Overlap, Server, Service
+from chaosbench.staleness import Registers
+from chaosbench.workload import Context
 
 _EPISODES = 100
 
 
-def consistency(ledger: Ledger, primaries: PrimariesWatch) -> Consistency:
-    """What the ledger's acknowledgements and the nodes themselves say; at most a hundred double primaries."""
+def consistency(context: Context, primaries: PrimariesWatch) -> Consistency:
+    """What acknowledgements, reads and the nodes themselves say; at most a hundred double primaries."""
+    ledger = context.ledger
 
     def since(at_ns: int) -> float:
         return to_s(at_ns - ledger.started_ns)
@@ -26,6 +36,24 @@ def consistency(ledger: Ledger, primaries: PrimariesWatch) -> Consistency:
         double_primary=tuple(
             DoublePrimaryReport(nodes=found.nodes, from_s=since(found.from_ns), to_s=since(found.to_ns))
             for found in primaries.episodes[:_EPISODES]
+        ),
+        stale_reads=_stale_reads(context.registers, ledger.servings.node),
+    )
+
+
+def _stale_reads(registers: Registers, name: Callable[[str], str]) -> StaleReadsReport | None:
+    reads, stale = registers.reads.total(), registers.stale.total()
+    if not reads:
+        return None
+    p50, p90, p99 = registers.ages.percentiles_ms((50, 90, 99))
+    return StaleReadsReport(
+        reads=reads,
+        stale=stale,
+        share=round(stale / reads, 6),
+        age_ms=Ages(p50=p50, p90=p90, p99=p99, max=registers.ages.max_us / 1000 if stale else None),
+        nodes=tuple(
+            NodeReads(node=name(address), reads=count, stale=registers.stale[address])
+            for address, count in sorted(registers.reads.items())
         ),
     )
 

@@ -42,6 +42,7 @@ from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.sinks.hub import Hub
+from chaosbench.staleness import Registers
 from chaosbench.workload import Context
 
 HEALTHY_S = 120.0
@@ -96,7 +97,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     await bench.database.prepare(scenario, snapshot, _progress(bench))
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
 
-    async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
+    context = Context(scale=scenario.scale, ledger=ledger, registers=Registers(ledger.run), now=clock.now)
+    async with without_gc_pauses(), _load(scenario, bench, context, snapshot) as load:
         await _connected(load.engine, bench)
         load.engine.begin()
         say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
@@ -105,6 +107,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         recorder.leader = load.observer.leader
         load.engine.record_in(recorder)
         ledger.started_ns = recorder.started_ns
+        context.registers.begin()
         faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, f"{bench.seed}/{scenario.name}")
         say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
         interrupted = await _measure(scenario, faults, recorder, bench)
@@ -124,7 +127,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
-            consistency=consistency(ledger, load.primaries),
+            consistency=consistency(context, load.primaries),
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
@@ -150,7 +153,7 @@ def _progress(bench: Bench) -> Callable[[int, int], None]:
 
 
 @asynccontextmanager
-async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snapshot) -> AsyncIterator[_Load]:
+async def _load(scenario: Scenario, bench: Bench, context: Context, snapshot: Snapshot) -> AsyncIterator[_Load]:
     """The load, observed, for the length of the block; drained at its end."""
     clock, hub = bench.clock, bench.hub
 
@@ -158,14 +161,15 @@ async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snap
         hub.say(Kind.GENERATOR_SUSPECT, lag_ms=round(lag_ns / 1e6, 1))
 
     engine = Engine(Recorder(clock, scenario.windows, _nowhere), clock, f"{bench.seed}/{scenario.name}", late)
-    context = Context(scale=scenario.scale, ledger=ledger, now=clock.now)
     for stream in scenario.streams:
         connect = await bench.database.connector(stream)
         engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
     leader = snapshot.leader
     observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
     async with bench.database.asking(snapshot) as ask:
-        load = _Load(engine, observer, PrimariesWatch(ask, clock, observer.double_primary, ledger.servings.named))
+        load = _Load(
+            engine, observer, PrimariesWatch(ask, clock, observer.double_primary, context.ledger.servings.named)
+        )
         watching = (load.primaries.run(), observer.run(), ticking(engine, hub, clock))
         tasks = [asyncio.create_task(one) for one in watching]
         try:

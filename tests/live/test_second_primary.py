@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +25,7 @@ BODY = """
 duration: 14s
 load:
   - {workload: ledger, rate: 100/s, connections: 8}
-expect: {split_brain: 0, double_primary: ">= 1"}
+expect: {double_primary: ">= 1"}
 """
 
 
@@ -65,9 +66,25 @@ async def test_a_second_primary_is_reported(mended: DockerCluster, lab_directory
     episode = summary["consistency"]["double_primary"][0]
     assert episode["nodes"] == sorted([leader.name, replica.name])
     assert episode["to_s"] - episode["from_s"] < 14
-    # Clients go where Patroni's leader is: only that node acknowledged, so it is a warning and no violation.
-    assert summary["consistency"]["split_brain"] == []
-    assert {served["node"] for served in summary["consistency"]["served"]} == {leader.name}
-    assert summary["ledger"]["lost"] == 0
-    assert code == 0, run.output
-    print(json.dumps(summary["consistency"]))
+    agrees(summary, leader.name, replica.name)
+    assert code == (1 if summary["consistency"]["split_brain"] else 0), run.output
+
+
+def agrees(summary: dict[str, Any], leader: str, second: str) -> None:
+    """Patroni demotes the second one in a few seconds; whatever it acknowledged until then is lost with its timeline.
+
+    Whether it gets to do that is up to what steers Pgpool. If it does, it is a split brain, and has to be told.
+    """
+    rows = {served["node"]: served["rows"] for served in summary["consistency"]["served"]}
+    strays = rows.pop(second, 0)
+    assert set(rows) == {leader}
+    assert summary["ledger"]["lost"] == strays
+    print(json.dumps(summary["consistency"]), json.dumps(summary["ledger"]["losses"]))
+    if not strays:
+        assert summary["consistency"]["split_brain"] == []
+        return
+    (split,) = summary["consistency"]["split_brain"]
+    assert (split["node"], split["successor"]) == (leader, second)
+    assert split["successor_timeline"] > split["timeline"]
+    assert "split brain" in summary["why"]
+    assert summary["ledger"]["losses"]["nodes"] == [second]

@@ -1,7 +1,7 @@
 """Loss that is real: what a leader acknowledged while no replica could hear it, and took with it when it died.
 
-The truth is found without chaosbench: a copy of the dead leader's data directory is started on its own, with no network,
-and asked which rows it had; the survivors are asked over psycopg. What the one has and the others lack is lost.
+The truth is found without chaosbench: a copy of the dead leader's data directory is started on its own, without any
+network, and asked which rows it had; the survivors are asked over psycopg. What it has and they lack is lost.
 """
 
 from __future__ import annotations
