@@ -31,6 +31,7 @@ from chaosbench.render import terminal
 from chaosbench.results import RunDirectory
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
+from chaosbench.scenarios.preflight import require_targets
 from chaosbench.scenarios.run import Bench, run_scenario
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.sinks import Sink
@@ -85,6 +86,7 @@ async def run(request: Request, console: Console) -> int:
                 stop=asyncio.Event(),
                 scenario_file=request.file.text,
             )
+            await require_targets(request.scenarios, cluster)
             with _stop_on_signals(bench.stop, console):
                 return await _scenarios(request, _Run(bench, request.out, console))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from chaosbench.clock import Clock
 from chaosbench.cluster import Cluster
 from chaosbench.engine.engine import Engine
@@ -61,10 +59,3 @@ async def ticking(engine: Engine, hub: Hub, clock: Clock) -> None:
     while True:
         await clock.sleep(1.0)
         hub.tick(engine.recorder)
-
-
-async def stopped(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks and wait for their end, also when cancelled meanwhile: they may be healing a fault."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -36,11 +36,12 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.faults import Faults
-from chaosbench.scenarios.observe import Observer, stopped, ticking
-from chaosbench.scenarios.preflight import preflight
+from chaosbench.scenarios.observe import Observer, ticking
+from chaosbench.scenarios.preflight import require_room
 from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
+from chaosbench.scenarios.stopping import sleep_or_stop, stopped, unless_stopped
 from chaosbench.sinks.hub import Hub
 from chaosbench.staleness import Registers
 from chaosbench.workload import Context
@@ -77,8 +78,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     """Run one scenario; see the module's docstring.
 
     ``bench.stop`` ends the measurement early: faults are healed, the summary is
-    made of what there is. Raises UndeterminedError when it could not even begin,
-    and TargetError when a fault names a member that the cluster does not have.
+    made of what there is. Raises UndeterminedError when it could not even begin.
     Cancelled, it heals every fault and lets the cancellation go on.
     """
     say, clock = bench.hub.say, bench.clock
@@ -91,18 +91,18 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         streams=[stream.name for stream in scenario.streams],
         faults=[{"fault": fault.name, "at_s": fault.at, "hold_s": fault.injector.hold} for fault in scenario.faults],
     )
-    snapshot = await _healthy(bench, HEALTHY_S, "health")
-    await preflight(scenario, bench.cluster, snapshot)
+    snapshot = await unless_stopped(_healthy(bench, HEALTHY_S, "health"), bench.stop)
+    await require_room(scenario, bench.cluster)
     say(Kind.STAGE, name="data", detail=f"scale {scenario.scale}")
-    await bench.database.prepare(scenario, snapshot, _progress(bench))
+    await unless_stopped(bench.database.prepare(scenario, snapshot, _progress(bench)), bench.stop)
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
 
     context = Context(scale=scenario.scale, ledger=ledger, registers=Registers(ledger.run), now=clock.now)
     async with without_gc_pauses(), _load(scenario, bench, context, snapshot) as load:
-        await _connected(load.engine, bench)
+        await unless_stopped(_connected(load.engine, bench), bench.stop)
         load.engine.begin()
         say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
-        await _sleep_or_stop(scenario.warm_up, bench)
+        await sleep_or_stop(scenario.warm_up, bench.stop)
         recorder = Recorder(clock, scenario.windows, bench.hub.emit)
         recorder.leader = load.observer.leader
         load.engine.record_in(recorder)
@@ -198,21 +198,11 @@ async def _connected(engine: Engine, bench: Bench) -> None:
         ) from None
 
 
-async def _sleep_or_stop(seconds: float, bench: Bench) -> bool:
-    """Sleep, but not past a request to stop. True if there was one."""
-    try:
-        async with asyncio.timeout(seconds):
-            await bench.stop.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
 async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench: Bench) -> bool:
     """Load and faults for the scenario's duration; every fault is healed on return. True if stopped early."""
     injecting = asyncio.create_task(faults.run(recorder.started_ns))
     try:
-        return await _sleep_or_stop(scenario.duration, bench)
+        return await sleep_or_stop(scenario.duration, bench.stop)
     finally:
         if injecting.done():
             injecting.result()

@@ -12,7 +12,14 @@ from fakes import ClusterServer, FakeDatabase
 
 from chaosbench.clock import loop_clock
 from chaosbench.cluster.fake import FakeCluster
-from chaosbench.errors import ClusterUnavailable, FaultError, InjectionError, PreflightError, TargetError
+from chaosbench.errors import (
+    ClusterUnavailable,
+    FaultError,
+    InjectionError,
+    PreflightError,
+    TargetError,
+    UndeterminedError,
+)
 from chaosbench.events import Event, Kind
 from chaosbench.expectations import parse_expectation
 from chaosbench.injectors import Fault
@@ -22,6 +29,7 @@ from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings, Windows
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.scenarios.preflight import require_targets
 from chaosbench.scenarios.run import Bench, run_scenario
 from chaosbench.scenarios.scenario import PlannedFault, Scenario, Stream
 from chaosbench.sinks.hub import Hub
@@ -266,9 +274,8 @@ async def test_a_fault_that_cannot_be_injected_leaves_the_verdict_open():
 async def test_a_target_that_is_not_there_is_said_and_nothing_is_touched():
     rig = Rig()
     with pytest.raises(TargetError, match="no target 'pg9'"):
-        await rig.run((2.0, kill("pg9")), expect={"rto": "<= 1s"})
+        await require_targets([scenario((2.0, kill("pg9")))], rig.cluster)
     assert rig.cluster.calls == []
-    assert rig.server.connects == 0, "said before the load began"
 
 
 async def test_a_heal_that_fails_keeps_the_results_and_says_what_to_do():
@@ -405,3 +412,13 @@ async def test_reads_alone_have_no_rto():
     assert (fault.rto_s, fault.recovered, fault.write_gap_s) == (None, None, None)
     assert summary.ledger is None
     assert (summary.verdict, summary.why) == (Verdict.UNKNOWN, "rto: there were no writes to measure it with")
+
+
+async def test_a_request_to_stop_before_the_measurement_is_heard_at_once():
+    rig = Rig()
+    rig.cluster.states["pg2"] = RunState.EXITED
+    rig.at(0.7, rig.bench.stop.set)
+    began_ns = rig.clock.now()
+    with pytest.raises(UndeterminedError, match="stopped before the measurement began"):
+        await rig.run()
+    assert rig.clock.now() - began_ns < 1e9
