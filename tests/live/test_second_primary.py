@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from conftest import docker
+from conftest import docker, sql
 from test_run import running, scenario
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.errors import ClusterUnavailable
-from chaosbench.model.cluster import Member
 
 pytestmark = pytest.mark.live
 
@@ -27,11 +26,6 @@ load:
   - {workload: ledger, rate: 100/s, connections: 8}
 expect: {double_primary: ">= 1"}
 """
-
-
-def sql(member: Member, statement: str) -> str:
-    """Ask a node as its superuser, from inside its own container."""
-    return docker("exec", "-u", "postgres", member.container_id, "psql", "-XAtqc", statement)
 
 
 @pytest_asyncio.fixture

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import docker
+from conftest import sql
 from test_run import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
-from chaosbench.model.cluster import Member
 
 pytestmark = pytest.mark.live
 
@@ -22,11 +21,6 @@ load:
   - {workload: stale-reads, rate: 300/s, connections: 24, registers: 4, read_ratio: 70%}
 expect: {stale_rate: "<= 50%", stale_max: ">= 2s"}
 """
-
-
-def sql(member: Member, statement: str) -> str:
-    """Ask a node as its superuser, from inside its own container."""
-    return docker("exec", "-u", "postgres", member.container_id, "psql", "-XAtqc", statement)
 
 
 async def test_reads_from_a_replica_that_stands_still_are_as_old_as_it(
