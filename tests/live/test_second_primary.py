@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from conftest import docker, sql
-from test_run import running, scenario
+from runs import running, scenario
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster

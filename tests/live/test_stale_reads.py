@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import sql
-from test_run import running, scenario
+from runs import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
 
