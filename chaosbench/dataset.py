@@ -41,6 +41,12 @@ CREATE TABLE IF NOT EXISTS chaosbench_ledger (
 );
 DELETE FROM chaosbench_ledger WHERE at < now() - interval '7 days';
 """
+_REGISTER = """
+CREATE TABLE IF NOT EXISTS chaosbench_register (
+    run bigint NOT NULL, id int NOT NULL, value bigint NOT NULL, PRIMARY KEY (run, id)
+) WITH (fillfactor = 10);
+DELETE FROM chaosbench_register;
+"""
 _RIGHT_SIZE = """
 SELECT (SELECT count(*) FROM pgbench_branches) AS branches, (SELECT count(*) FROM pgbench_tellers) AS tellers,
        (SELECT count(*) FROM pgbench_accounts) AS accounts, to_regclass('pgbench_history') IS NOT NULL AS history
@@ -58,7 +64,7 @@ async def prepare(
 ) -> bool:
     """Make what is missing, on the leader, and wait for the replicas to have it too. True if anything was made.
 
-    needs:  ``pgbench``, ``ledger``; setup: statements of custom workloads, run every time
+    needs:  ``pgbench``, ``ledger``, ``register``; setup: statements of custom workloads, run every time
     Raises QueryError, and ClusterUnavailable when there is no leader to ask.
     """
     leader = snapshot.leader
@@ -68,6 +74,8 @@ async def prepare(
     async with postgres.connected(leader.ports["sql"], login, _PATIENCE) as connection:
         if "ledger" in needs:
             await connection.execute(_LEDGER)
+        if "register" in needs:
+            await connection.execute(_REGISTER)
         if "pgbench" in needs and not await _is_right(connection, scale):
             await _make_pgbench(connection, scale, progress)
             made = True

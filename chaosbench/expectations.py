@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chaosbench.model.consistency import StaleReadsReport
 from chaosbench.model.report import ExpectationReport, FaultReport, LedgerReport, Percentiles, Summary, Verdict
 from chaosbench.model.scenario import Expectation
 from chaosbench.outcome import OpClass
@@ -117,6 +118,24 @@ def _ledger(read: Callable[[LedgerReport], int | None]) -> Callable[[Summary], R
     return reading
 
 
+def _split_brain(summary: Summary) -> Reading:
+    if summary.ledger is None:
+        return Reading(None, "no stream runs the ledger workload")
+    return Reading(len(summary.consistency.split_brain))
+
+
+def _stale(read: Callable[[StaleReadsReport], float | None]) -> Callable[[Summary], Reading]:
+    """Reads of which none was stale are of age 0."""
+
+    def reading(summary: Summary) -> Reading:
+        found = summary.consistency.stale_reads
+        if found is None:
+            return Reading(None, "no stream runs the stale-reads workload, or it read nothing")
+        return Reading(read(found) or 0.0)
+
+    return reading
+
+
 def _percentile(read: Callable[[Percentiles], float | None]) -> Callable[[Summary], Reading]:
     def reading(summary: Summary) -> Reading:
         value = read(summary.latency_ms.response)
@@ -160,6 +179,19 @@ METRICS: dict[str, Metric] = {
     "unexpected": Metric(
         "count", "ledger rows that are there and should not be", _ledger(lambda ledger: ledger.unexpected)
     ),
+    "split_brain": Metric(
+        "count",
+        "nodes that went on acknowledging after another had taken over",
+        _split_brain,
+    ),
+    "double_primary": Metric(
+        "count",
+        "times that two nodes were out of recovery at once",
+        lambda summary: Reading(len(summary.consistency.double_primary)),
+    ),
+    "stale_rate": Metric("share", "share of the reads that were stale", _stale(lambda found: found.share)),
+    "stale_p99": Metric("ms", "99th percentile of the age of stale reads", _stale(lambda found: found.age_ms.p99)),
+    "stale_max": Metric("ms", "age of the stalest read", _stale(lambda found: found.age_ms.max)),
     "p50": Metric("ms", "median response time of acknowledged operations", _percentile(lambda p: p.p50), True),
     "p90": Metric("ms", "90th percentile of the same", _percentile(lambda p: p.p90), True),
     "p99": Metric("ms", "99th percentile of the same", _percentile(lambda p: p.p99), True),

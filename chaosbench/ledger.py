@@ -3,6 +3,9 @@
 lost        acknowledged, and not there
 recovered   unknown to the client, and there
 unexpected  there, and never attempted (or certain to have failed)
+
+A row costs 18 bytes: how it ended, who acknowledged it, when, and at which
+position of that server's WAL.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaosbench.outcome import Outcome
+from chaosbench.serving import NOBODY, Server, Servings
 
 _ATTEMPTED, _OK, _FAILED, _UNKNOWN = range(4)
 _CODES = {Outcome.OK: _OK, Outcome.FAILED: _FAILED, Outcome.UNKNOWN: _UNKNOWN}
@@ -28,15 +32,36 @@ class LedgerCheck:
     unexpected: tuple[int, ...]
 
 
-class Ledger:
-    """The ids of one run, numbered from 1: one byte each.
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What is known of one acknowledged row.
 
-    run:  the key that sets this run's rows apart from all others in the table
+    done_ns:  when the client heard of it
+    lsn:      the server's WAL insert position once the row was written, before its commit; 0 when it is not
+              known (a retry proved that an earlier attempt took effect)
+    """
+
+    row: int
+    done_ns: int
+    lsn: int
+    server: Server | None
+
+
+class Ledger:
+    """The ids of one run, numbered from 1.
+
+    run:         the key that sets this run's rows apart from all others in the table
+    started_ns:  when the measurement began; rows of the warm-up were acknowledged before
     """
 
     def __init__(self, run: int) -> None:
         self.run = run
+        self.started_ns = 0
+        self.servings = Servings()
         self._states = array("B", [_ATTEMPTED])
+        self._servers = array("B", [NOBODY])
+        self._done_ns = array("q", [0])
+        self._lsns = array("Q", [0])
 
     def __len__(self) -> int:
         """How many ids were attempted."""
@@ -45,15 +70,35 @@ class Ledger:
     def attempt(self) -> int:
         """A new id, about to be sent."""
         self._states.append(_ATTEMPTED)
+        self._servers.append(NOBODY)
+        self._done_ns.append(0)
+        self._lsns.append(0)
         return len(self._states) - 1
 
-    def acknowledge(self, row: int) -> None:
-        """The server acknowledged it."""
-        self._states[row] = _OK
+    def acknowledge(self, row: int, mark: str, lsn: int, sent_ns: int, done_ns: int) -> str | None:
+        """A server acknowledged it. Called in order of ``done_ns``; ``mark``: see :meth:`Server.parse`.
 
-    def settle(self, row: int, outcome: Outcome) -> None:
-        """It ended with this outcome."""
+        Returns the node's name, or its address as long as that is not known.
+        """
+        number = self.servings.acknowledged(mark, sent_ns, done_ns)
+        self._states[row] = _OK
+        self._servers[row] = number
+        self._done_ns[row] = done_ns
+        self._lsns[row] = lsn
+        return self.servings.names[number]
+
+    def settle(self, row: int, outcome: Outcome, done_ns: int = 0) -> None:
+        """It ended with this outcome, at that time."""
         self._states[row] = _CODES[outcome]
+        self._done_ns[row] = done_ns
+
+    def acknowledgement(self, row: int) -> Acknowledgement:
+        """What is known of an acknowledged row."""
+        return Acknowledgement(row, self._done_ns[row], self._lsns[row], self.servings.server(self._servers[row]))
+
+    def unknown_ids(self) -> tuple[int, ...]:
+        """Ids that ended unknown, or never ended, in order."""
+        return tuple(row for row, state in enumerate(self._states) if row and state in (_ATTEMPTED, _UNKNOWN))
 
     def count(self, outcome: Outcome) -> int:
         """How many ids ended so. One that never ended counts as unknown."""

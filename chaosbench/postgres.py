@@ -44,24 +44,59 @@ async def connected(address: Address, login: Login, timeout: float) -> AsyncIter
     connection: Connection | None = None
     try:
         async with asyncio.timeout(timeout):
-            connection = await Connection.connect(
-                host=address.host,
-                port=address.port,
-                user=login.user,
-                password=login.password,
-                dbname=login.database,
-                autocommit=True,
-                sslmode="disable",
-                application_name="chaosbench-control",
-                cursor_factory=psycopg.AsyncRawCursor,
-                row_factory=dict_row,
-            )
+            connection = await _connect(address, login)
             yield connection
     except TimeoutError:
         raise QueryError(f"{address} did not answer within {timeout:g} s") from None
     except (OSError, psycopg.Error) as error:
         raise QueryError(f"{address}: {one_line(error)}") from error
     finally:
+        if connection is not None:
+            await connection.close()  # psycopg closes without waiting for the peer
+
+
+async def _connect(address: Address, login: Login) -> Connection:
+    return await Connection.connect(
+        host=address.host,
+        port=address.port,
+        user=login.user,
+        password=login.password,
+        dbname=login.database,
+        autocommit=True,
+        sslmode="disable",
+        application_name="chaosbench-control",
+        cursor_factory=psycopg.AsyncRawCursor,
+        row_factory=dict_row,
+    )
+
+
+class Kept:
+    """A connection that is kept from one question to the next, and made anew after trouble."""
+
+    def __init__(self, address: Address, login: Login) -> None:
+        self._address = address
+        self._login = login
+        self._connection: Connection | None = None
+
+    async def row(self, sql: str, timeout: float = 1.0) -> Mapping[str, Any]:
+        """The first row of one statement, within so many seconds, connecting included. Raises QueryError."""
+        try:
+            async with asyncio.timeout(timeout):
+                if self._connection is None:
+                    self._connection = await _connect(self._address, self._login)
+                row = await (await self._connection.execute(sql.encode())).fetchone()
+        except TimeoutError:
+            await self.close()
+            raise QueryError(f"{self._address} did not answer within {timeout:g} s") from None
+        except (OSError, psycopg.Error) as error:
+            await self.close()
+            raise QueryError(f"{self._address}: {one_line(error)}") from error
+        assert row is not None, "asked for a row where there may be none"
+        return row
+
+    async def close(self) -> None:
+        """Drop the connection; the next question makes a new one."""
+        connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()  # psycopg closes without waiting for the peer
 

@@ -2,15 +2,18 @@
 
 Each class is a workload's YAML settings; ``start`` gives the running workload
 that the engine drives. A new workload is one class and one line in
-``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``.
+``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``, the ledger's insert in
+``inserts.py``, the registers' in ``registers.py``.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
@@ -18,27 +21,37 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.engine import Attempt, Operation, RunningWorkload, Session
+from chaosbench.inserts import RunningLedger
 from chaosbench.ledger import Ledger
 from chaosbench.model.scenario import STRICT
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.parameters import CustomOperation, Draw, sampler
 from chaosbench.pgbench import READ, SIMPLE_UPDATE, TPCB_LIKE, Call, Opener, select, transaction
+from chaosbench.registers import RunningRegisters
+from chaosbench.staleness import Registers
 from chaosbench.units import Ratio
 
 
 @plain_dataclass(frozen=True, slots=True)
 class Context:
-    """What a workload needs to know of the run. ``ledger`` is where the ledger workload keeps its ids."""
+    """What a workload needs to know of the run.
+
+    ledger:     where the ledger workload keeps its ids
+    registers:  where the stale-reads workload keeps what it wrote and found
+    now:        the run's clock
+    """
 
     scale: int
     ledger: Ledger
+    registers: Registers = field(default_factory=lambda: Registers(run=0))
+    now: Callable[[], int] = time.monotonic_ns
 
 
 class WorkloadSettings(Protocol):
     """What every workload class provides.
 
     kind:   its name in the YAML
-    data:   the sets of tables it needs: ``pgbench``, ``ledger``
+    data:   the sets of tables it needs: ``pgbench``, ``ledger``, ``register``
     setup:  SQL to run before the load starts
     """
 
@@ -148,41 +161,6 @@ class Mixed:
         return Running(*(part for part in parts if part[1] > 0))
 
 
-LEDGER_INSERT = Operation("insert", OpClass.WRITE)
-_INSERT = "INSERT INTO chaosbench_ledger (run, id) VALUES ($1, $2)"
-
-
-class RunningLedger:
-    """Inserts ids that the client made, and remembers what became of each."""
-
-    def __init__(self, ledger: Ledger, retries: int) -> None:
-        self.operations: tuple[Operation, ...] = (LEDGER_INSERT,)
-        self.retries = retries
-        self._ledger = ledger
-
-    def pick(self, rng: random.Random) -> int:
-        """There is one operation."""
-        return 0
-
-    async def open(self, connection: Any, rng: random.Random) -> Session:
-        """Prepare the insert."""
-        insert = (await connection.prepare(_INSERT)).fetchval
-        ledger = self._ledger
-
-        async def call(attempt: Attempt) -> None:
-            if not attempt.row:
-                attempt.row = ledger.attempt()
-            attempt.effect_sent = True
-            await insert(ledger.run, attempt.row)
-            ledger.acknowledge(attempt.row)
-
-        return Calls((call,))
-
-    def settle(self, row: int, outcome: Outcome) -> None:
-        """Remember how an insert ended that was not acknowledged at its first attempt."""
-        self._ledger.settle(row, outcome)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class LedgerWorkload:
     """Inserts client-generated ids; every acknowledged one is looked for on every node afterwards.
@@ -198,7 +176,28 @@ class LedgerWorkload:
 
     def start(self, context: Context) -> RunningWorkload:
         """Writes that can be accounted for one by one."""
-        return RunningLedger(context.ledger, self.retries)
+        return RunningLedger(context.ledger, self.retries, context.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class StaleReads:
+    """Registers that only grow, written through one connection and read through others: how old is what a read finds?
+
+    registers:   how many; the fewer, the more often each is written
+    read_ratio:  share of the operations that read
+    """
+
+    kind: ClassVar[str] = "stale-reads"
+    data: ClassVar[frozenset[str]] = frozenset({"register"})
+    setup: ClassVar[tuple[str, ...]] = ()
+
+    registers: int = Field(default=16, ge=1, le=1000)
+    read_ratio: Ratio = 0.8
+
+    def start(self, context: Context) -> RunningWorkload:
+        """Writes, and reads that Pgpool may send to a replica."""
+        node = context.ledger.servings.node
+        return RunningRegisters(context.registers, node, self.registers, self.read_ratio, context.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -255,5 +254,6 @@ WORKLOADS: dict[str, type[WorkloadSettings]] = {
     "tpcb-like": TpcbLike,
     "mixed": Mixed,
     "ledger": LedgerWorkload,
+    "stale-reads": StaleReads,
     "sql": CustomSql,
 }

@@ -16,6 +16,7 @@ from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.dataset import Progress
+from chaosbench.direct import Answer, Ask
 from chaosbench.engine import Attempt, Operation, Session
 from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
@@ -88,6 +89,10 @@ class FakeConnection:
 
             fetch = fetchval
 
+            async def fetchrow(self, *args: object) -> tuple[object, ...]:
+                await connection.statement(sql, *args)
+                return connection.server.row(sql, args)
+
         return Statement()
 
 
@@ -99,10 +104,15 @@ class FakeServer:
         self.latency = latency
         self.behaviour: Behaviour = self.answers
         self.accepts = True
+        self.mark = "10.0.0.1/00000001"
         self.connections: set[FakeConnection] = set()
         self.connects = 0
         self.log: list[tuple[str, tuple[object, ...]]] = []
         self.applied: list[tuple[str, tuple[object, ...]]] = []
+
+    def row(self, sql: str, args: tuple[object, ...]) -> tuple[object, ...]:
+        """What a statement returns; here what the ledger's insert does: who serves, and a WAL position."""
+        return self.mark, len(self.applied) * 100
 
     async def answers(self) -> None:
         await self.clock.sleep(self.latency)
@@ -177,6 +187,7 @@ class FakeDatabase:
 
     server: FakeServer
     loses: frozenset[int] = frozenset()
+    primaries: frozenset[str] = frozenset({"pg1"})
 
     async def prepare(self, scenario: Scenario, snapshot: Snapshot, progress: Progress) -> None:
         progress(1, 1)
@@ -187,6 +198,16 @@ class FakeDatabase:
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
         found = {args[1] for sql, args in self.server.applied if "chaosbench_ledger" in sql} - self.loses
         return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
+
+    @asynccontextmanager
+    async def asking(self, snapshot: Snapshot) -> AsyncIterator[Ask]:
+        async def ask() -> tuple[Answer, ...]:
+            now = self.server.clock.now()
+            await self.server.clock.sleep(0.002)
+            later = self.server.clock.now()
+            return tuple(Answer(node, now, later, node in self.primaries, node) for node in ("pg1", "pg2", "pg3"))
+
+        yield ask
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         return {"postgresql": "17"}

@@ -54,6 +54,10 @@ class Cluster(Protocol):
         """Ask Patroni to hand leadership over; any healthy replica if no candidate is given."""
         ...
 
+    async def forks(self) -> Mapping[int, int]:
+        """Timelines that were left, to the WAL position where the next one began; empty when nobody tells."""
+        ...
+
     async def proxy_address(self) -> Address:
         """Where clients connect: Pgpool."""
         ...

@@ -90,6 +90,15 @@ class DockerCluster:
         wanted = candidate.name if candidate else None
         await patroni.switchover(self._http, address, self._files.patroni_password, leader.name, wanted)
 
+    async def forks(self) -> Mapping[int, int]:
+        """Patroni's history of the timelines, as the first member that answers tells it."""
+        for member in await self._members():
+            if member.role is Role.POSTGRES and member.state is RunState.RUNNING and "patroni" in member.ports:
+                found = await patroni.history(self._http, member.ports["patroni"], _PART_S)
+                if found is not None:
+                    return found
+        return {}
+
     async def proxy_address(self) -> Address:
         """Where clients connect: the first Pgpool by name."""
         address = next((m.ports.get("sql") for m in await self._members() if m.role is Role.PGPOOL), None)

@@ -87,6 +87,10 @@ class FakeCluster:
             raise InjectionError(f"switchover from {leader.name}: no good candidates have been found")
         self._lead(candidate.name if candidate else others[0])
 
+    async def forks(self) -> Mapping[int, int]:
+        """It writes no WAL."""
+        return {}
+
     async def proxy_address(self) -> Address:
         """Where no one listens."""
         return Address("127.0.0.1", 9999)

@@ -54,6 +54,15 @@ def view(said: Mapping[str, Any], now: float) -> NodeView:
     )
 
 
+async def history(http: aiohttp.ClientSession, address: Address, seconds: float) -> Mapping[int, int] | None:
+    """Timelines that were left, to the WAL position where the next one began; None when the node does not say."""
+    try:
+        async with asyncio.timeout(seconds), http.get(f"http://{address}/history") as response:
+            return {int(timeline): int(lsn) for timeline, lsn, *_ in await response.json()}
+    except (TimeoutError, aiohttp.ClientError, ValueError):
+        return None
+
+
 async def switchover(
     http: aiohttp.ClientSession, address: Address, password: str, leader: str, candidate: str | None
 ) -> None:

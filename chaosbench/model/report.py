@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chaosbench.model.consistency import Consistency, Losses
 from chaosbench.model.phases import ObserverReport, PhaseReport
 
 SCHEMA_VERSION = 1
@@ -156,6 +157,7 @@ class LedgerReport:
     """The ledger against every node. ``*_ids`` name at most the first thousand.
 
     checked:  false when no node could be read or some could not; ``note`` says why
+    losses:   the lost rows as a stretch of time and of WAL; null when none is lost
     """
 
     run: int
@@ -171,6 +173,8 @@ class LedgerReport:
     lost_ids: tuple[int, ...]
     unexpected_ids: tuple[int, ...]
     nodes: tuple[LedgerNode, ...]
+    unknown_ids: tuple[int, ...] = ()
+    losses: Losses | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +229,7 @@ class Summary:
     faults: tuple[FaultReport, ...]
     error_windows: tuple[ErrorWindow, ...]
     ledger: LedgerReport | None
+    consistency: Consistency = field(default_factory=Consistency)
     generator: Generator
     warnings: tuple[str, ...]
     cluster_whole_again: bool

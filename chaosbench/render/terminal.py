@@ -19,6 +19,7 @@ from chaosbench.model.report import (
     Verdict,
 )
 from chaosbench.render import phases
+from chaosbench.render.consistency import consistency_lines
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _INDENT = " " * 4
@@ -46,6 +47,7 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     if summary.ledger is not None:
         yield _ledger(summary.ledger)
     yield from phases.cost(summary)
+    yield from consistency_lines(summary)
     yield from (Text(f"  warning: {warning}", "yellow") for warning in summary.warnings)
     generator = summary.generator
     if generator.suspect:

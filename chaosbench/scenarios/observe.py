@@ -7,6 +7,7 @@ from chaosbench.cluster import Cluster
 from chaosbench.engine.engine import Engine
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.events import Kind
+from chaosbench.primaries import DoublePrimary
 from chaosbench.sinks.hub import Hub
 
 PERIOD = 1.0
@@ -42,6 +43,10 @@ class Observer:
         if leader != self.leader:
             self._hub.say(Kind.LEADER_CHANGED, leader=leader, was=self.leader)
         self.leader = self._engine.recorder.leader = leader
+
+    def double_primary(self, found: DoublePrimary) -> None:
+        """Two nodes were out of recovery at once."""
+        self._warn(f"two primaries at once: {' and '.join(found.nodes)} were both out of recovery")
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chaosbench import postgres
 from chaosbench.clock import Clock
 from chaosbench.ledger import Ledger, LedgerCheck
@@ -9,18 +11,23 @@ from chaosbench.model.cluster import Login, Member, Role, Snapshot
 from chaosbench.model.report import LedgerNode, LedgerReport
 from chaosbench.outcome import Outcome
 from chaosbench.replication import caught_up
+from chaosbench.scenarios.losses import losses
 
 _NAMED = 1000
 _READ_S = 120.0
 _CATCH_UP_S = 60.0
 
 
-async def reconcile(ledger: Ledger, snapshot: Snapshot, login: Login, clock: Clock) -> LedgerReport:
+async def reconcile(
+    ledger: Ledger, snapshot: Snapshot, login: Login, clock: Clock, forks: Mapping[int, int]
+) -> LedgerReport:
     """Compare the acknowledged ids with what each node holds.
 
     A row counts as lost when any node that could be read lacks it. Replicas are
     given time to replay what the leader has; a node that does not get there is
     read all the same, and the report is then not ``checked``.
+
+    forks:  see :func:`~chaosbench.scenarios.losses.losses`
     """
     notes: list[str] = []
     try:
@@ -36,7 +43,7 @@ async def reconcile(ledger: Ledger, snapshot: Snapshot, login: Login, clock: Clo
             checks.append(ledger.check(node.name, await _rows(node, login, ledger.run)))
         except postgres.QueryError as error:
             notes.append(f"{node.name} could not be read: {error}")
-    return report_of(ledger, checks, notes)
+    return report_of(ledger, checks, notes, forks)
 
 
 async def _rows(node: Member, login: Login, run: int) -> list[int]:
@@ -46,7 +53,9 @@ async def _rows(node: Member, login: Login, run: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def report_of(ledger: Ledger, checks: list[LedgerCheck], notes: list[str]) -> LedgerReport:
+def report_of(
+    ledger: Ledger, checks: list[LedgerCheck], notes: list[str], forks: Mapping[int, int] | None = None
+) -> LedgerReport:
     """The comparisons with all nodes as one report; ``notes`` say what could not be compared."""
     lost = sorted({row for check in checks for row in check.lost})
     recovered = {row for check in checks for row in check.recovered}
@@ -77,4 +86,6 @@ def report_of(ledger: Ledger, checks: list[LedgerCheck], notes: list[str]) -> Le
             )
             for check in checks
         ),
+        unknown_ids=ledger.unknown_ids()[:_NAMED],
+        losses=losses(ledger, lost, forks or {}),
     )

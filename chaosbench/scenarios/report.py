@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import chaosbench
 from chaosbench.clock import NS, Anchor, to_s
 from chaosbench.expectations import judge
 from chaosbench.histogram import Histogram, merged
+from chaosbench.model.consistency import Consistency
 from chaosbench.model.report import (
     Counts,
     ErrorWindow,
@@ -30,6 +31,7 @@ from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
 from chaosbench.scenarios.faults import FaultRecord
+from chaosbench.scenarios.losses import beside_fault
 from chaosbench.scenarios.phase_report import observer_reports, phase_report
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.tying import tied
@@ -57,6 +59,7 @@ class Measured:
     environment: dict[str, str]
     scenario_file: str
     watch: Watch | None = None
+    consistency: Consistency = field(default_factory=Consistency)
 
 
 def summarise(measured: Measured) -> Summary:
@@ -66,6 +69,7 @@ def summarise(measured: Measured) -> Summary:
     operations = tuple(recorder.operations())
     seconds = (measured.load_ended_ns - start_ns) / NS
     counts = counted(operations)
+    faults = tuple(_fault(record, windows, measured) for record in measured.faults)
     summary = Summary(
         chaosbench=chaosbench.__version__,
         scenario=measured.scenario.name,
@@ -86,9 +90,10 @@ def summarise(measured: Measured) -> Summary:
         connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
         latency_ms=latency(operations),
         operations=tuple(_operation(tally) for tally in recorder.tallies),
-        faults=tuple(_fault(record, windows, measured) for record in measured.faults),
+        faults=faults,
         error_windows=windows,
-        ledger=measured.ledger,
+        ledger=_ledger(measured.ledger, faults),
+        consistency=measured.consistency,
         generator=_generator(recorder, measured.load_ended_ns - start_ns),
         warnings=measured.warnings,
         cluster_whole_again=measured.whole_again,
@@ -101,6 +106,13 @@ def summarise(measured: Measured) -> Summary:
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
 
+def _ledger(report: LedgerReport | None, faults: tuple[FaultReport, ...]) -> LedgerReport | None:
+    """With the losses seen from the fault that is nearest to them."""
+    if report is None or report.losses is None:
+        return report
+    return replace(report, losses=beside_fault(report.losses, faults))
+
+
 def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summary:
     expectations = tuple(judge(expectation, summary) for expectation in scenario.expectations)
     verdicts = [expectation.verdict for expectation in expectations]
@@ -108,6 +120,9 @@ def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summa
     if not summary.cluster_whole_again:
         verdicts.append(Verdict.FAIL)
         whys.append("the cluster did not become whole again")
+    if summary.consistency.split_brain:
+        verdicts.append(Verdict.FAIL)
+        whys.append(f"split brain: {', '.join(one.node for one in summary.consistency.split_brain)} went on serving")
     if interrupted:
         verdicts.append(Verdict.UNKNOWN)
         whys.append("it was stopped early")

@@ -15,14 +15,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 
-import chaosbench
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.health import await_healthy
@@ -35,14 +31,18 @@ from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
+from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
+from chaosbench.scenarios.environment import environment
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, ticking
 from chaosbench.scenarios.preflight import require_room
+from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.stopping import sleep_or_stop, stopped, unless_stopped
 from chaosbench.sinks.hub import Hub
+from chaosbench.staleness import Registers
 from chaosbench.workload import Context
 
 HEALTHY_S = 120.0
@@ -74,6 +74,7 @@ class _Load:
 
     engine: Engine
     observer: Observer
+    primaries: PrimariesWatch
     ended_ns: int = 0
 
 
@@ -100,8 +101,9 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     await unless_stopped(bench.database.prepare(scenario, snapshot, _progress(bench)), bench.stop)
     ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
 
+    context = Context(scale=scenario.scale, ledger=ledger, registers=Registers(ledger.run), now=clock.now)
     async with _watched(bench, snapshot) as watch:
-        async with without_gc_pauses(), _load(scenario, bench, ledger, snapshot) as load:
+        async with without_gc_pauses(), _load(scenario, bench, context, snapshot) as load:
             await unless_stopped(_connected(load.engine, bench), bench.stop)
             load.engine.begin()
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
@@ -110,6 +112,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             recorder.leader = load.observer.leader
             load.engine.record_in(recorder)
             watch.follow(recorder)
+            ledger.started_ns = recorder.started_ns
+            context.registers.begin()
             seed = f"{bench.seed}/{scenario.name}"
             faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, seed, watch)
             say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
@@ -131,10 +135,11 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
+            consistency=consistency(context, load.primaries),
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
-            environment=await _environment(bench, snapshot),
+            environment=await environment(bench.database, snapshot),
             scenario_file=bench.scenario_file,
         )
     )
@@ -165,7 +170,7 @@ async def _watched(bench: Bench, snapshot: Snapshot) -> AsyncIterator[Watch]:
 
 
 @asynccontextmanager
-async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snapshot) -> AsyncIterator[_Load]:
+async def _load(scenario: Scenario, bench: Bench, context: Context, snapshot: Snapshot) -> AsyncIterator[_Load]:
     """The load, observed, for the length of the block; drained at its end."""
     clock, hub = bench.clock, bench.hub
 
@@ -173,22 +178,25 @@ async def _load(scenario: Scenario, bench: Bench, ledger: Ledger, snapshot: Snap
         hub.say(Kind.GENERATOR_SUSPECT, lag_ms=round(lag_ns / 1e6, 1))
 
     engine = Engine(Recorder(clock, scenario.windows, _nowhere), clock, f"{bench.seed}/{scenario.name}", late)
-    context = Context(scale=scenario.scale, ledger=ledger)
     for stream in scenario.streams:
         connect = await bench.database.connector(stream)
         engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
     leader = snapshot.leader
-    load = _Load(engine, Observer(bench.cluster, engine, hub, clock, leader.name if leader else None))
-    observing = asyncio.create_task(load.observer.run())
-    showing = asyncio.create_task(ticking(engine, hub, clock))
-    try:
-        async with engine.running():
-            try:
-                yield load
-            finally:
-                load.ended_ns = clock.now()
-    finally:
-        await stopped(observing, showing)
+    observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
+    async with bench.database.asking(snapshot) as ask:
+        load = _Load(
+            engine, observer, PrimariesWatch(ask, clock, observer.double_primary, context.ledger.servings.named)
+        )
+        watching = (load.primaries.run(), observer.run(), ticking(engine, hub, clock))
+        tasks = [asyncio.create_task(one) for one in watching]
+        try:
+            async with engine.running():
+                try:
+                    yield load
+                finally:
+                    load.ended_ns = clock.now()
+        finally:
+            await stopped(*tasks)
 
 
 def _nowhere(event: Event) -> None:
@@ -237,17 +245,3 @@ async def _ledger_report(ledger: Ledger, bench: Bench, snapshot: Snapshot) -> Le
         return None
     bench.hub.say(Kind.STAGE, name="ledger", detail=f"{len(ledger)} rows on every node")
     return await bench.database.reconcile(ledger, snapshot)
-
-
-async def _environment(bench: Bench, snapshot: Snapshot) -> dict[str, str]:
-    """What the figures were measured with."""
-    packages = ("asyncpg", "uvloop", "aiodocker")
-    return {
-        "chaosbench": chaosbench.__version__,
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "cpus": str(os.cpu_count()),
-        "scheduled_first": str(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR).lower(),
-        **{package: version(package) for package in packages},
-        **await bench.database.versions(snapshot),
-    }

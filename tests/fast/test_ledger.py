@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chaosbench.ledger import Ledger
 from chaosbench.outcome import Outcome
 from chaosbench.scenarios.reconcile import report_of
+from chaosbench.serving import Server
 
 ENDS = st.lists(st.sampled_from([Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN, None]), max_size=60)
 
@@ -18,7 +19,7 @@ def filled(ends: list[Outcome | None]) -> Ledger:
     for end in ends:
         row = ledger.attempt()
         if end is Outcome.OK:
-            ledger.acknowledge(row)
+            ledger.acknowledge(row, "10.0.0.1/00000001", row * 100, row * 10, row * 10 + 5)
         elif end is not None:
             ledger.settle(row, end)
     return ledger
@@ -82,3 +83,13 @@ def test_only_a_thousand_ids_are_named():
 def test_shed_is_no_end_for_a_row():
     with pytest.raises(KeyError):
         filled([None]).settle(1, Outcome.SHED)
+
+
+def test_an_acknowledgement_is_kept_with_its_time_its_position_and_its_server():
+    ledger = filled([Outcome.OK, Outcome.UNKNOWN, None])
+    found = ledger.acknowledgement(1)
+    assert (found.done_ns, found.lsn, found.server) == (15, 100, Server(1, "10.0.0.1"))
+    ledger.settle(2, Outcome.OK, 77)
+    proven = ledger.acknowledgement(2)
+    assert (proven.done_ns, proven.lsn, proven.server) == (77, 0, None), "a retry proves it, and tells nothing else"
+    assert ledger.unknown_ids() == (3,)

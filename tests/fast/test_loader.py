@@ -254,7 +254,8 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "no workload": (
         scenario(load="{rate: 10/s}"),
         [
-            "4:5: 'workload' is missing; write one of: select-only, simple-update, tpcb-like, mixed, ledger, sql",
+            "4:5: 'workload' is missing; write one of: select-only, simple-update, tpcb-like, mixed, ledger, "
+            "stale-reads, sql",
         ],
     ),
     "workload misspelt": (

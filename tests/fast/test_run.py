@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from fakes import ClusterServer, FakeDatabase, unobserved
@@ -205,6 +206,43 @@ async def test_lost_rows_fail_the_rpo():
     assert summary.ledger is not None
     assert summary.ledger.lost_ids == (300, 301)
     assert summary.expectations[0].value == 2
+
+
+async def test_a_second_primary_is_told_once_and_kept():
+    rig = Rig()
+
+    def promoted() -> None:
+        rig.database.primaries = frozenset({"pg1", "pg3"})
+
+    def demoted() -> None:
+        rig.database.primaries = frozenset({"pg1"})
+
+    rig.at(4, promoted)
+    rig.at(7, demoted)
+    summary = await rig.run()
+    assert [warning for warning in summary.warnings if "pg1 and pg3 were both out of recovery" in warning]
+    (found,) = summary.consistency.double_primary
+    assert found.nodes == ("pg1", "pg3")
+    assert 2 < found.to_s - found.from_s < 3
+    assert summary.verdict is Verdict.PASS, "a warning, no violation"
+
+
+async def test_rows_acknowledged_by_two_nodes_in_turns_fail_the_scenario():
+    rig = Rig()
+    turns = count()
+
+    def alternate() -> None:
+        def row(sql: str, args: tuple[object, ...]) -> tuple[object, ...]:
+            node = next(turns) % 2 + 1
+            return f"pg{node}/0000000{node}", 0
+
+        rig.server.row = row  # type: ignore[method-assign]
+
+    rig.at(4, alternate)
+    summary = await rig.run()
+    assert summary.verdict is Verdict.FAIL
+    assert "split brain: " in summary.why
+    assert summary.consistency.split_brain
 
 
 async def test_windows_are_tied_to_the_fault_that_opened_them():

@@ -275,6 +275,7 @@ def test_every_workload_says_what_data_it_needs():
         "tpcb-like": {"pgbench"},
         "mixed": {"pgbench"},
         "ledger": {"ledger"},
+        "stale-reads": {"register"},
         "sql": set(),
     }
     assert all(cls.kind == kind for kind, cls in WORKLOADS.items())

@@ -17,7 +17,7 @@ from chaosbench import lab
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
-from chaosbench.model.cluster import RunState
+from chaosbench.model.cluster import Member, RunState
 
 
 def docker(*words: str) -> str:
@@ -28,6 +28,11 @@ def docker(*words: str) -> str:
 def container_state(container_id: str) -> str:
     """``running``, ``paused`` or ``exited``, as Docker's client tells it."""
     return docker("inspect", "--format", "{{.State.Status}}", container_id)
+
+
+def sql(member: Member, statement: str) -> str:
+    """Ask a node as its superuser, from inside its own container."""
+    return docker("exec", "-u", "postgres", member.container_id, "psql", "-XAtqc", statement)
 
 
 def patroni_leader(container_id: str) -> str:
