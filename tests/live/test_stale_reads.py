@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import sql
+from conftest import docker, sql
 from runs import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
+from chaosbench.model.cluster import Member
 
 pytestmark = pytest.mark.live
 
@@ -23,6 +26,21 @@ expect: {stale_rate: "<= 50%", stale_max: ">= 2s"}
 """
 
 
+@contextmanager
+def standing_still(replica: Member) -> Iterator[None]:
+    """It replays nothing, and answers all the same.
+
+    Its replaying process is stopped: pg_wal_replay_pause() will not do, since Patroni resumes within loop_wait.
+    """
+    pid = sql(replica, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'")
+    inside = ("exec", "-u", "postgres", replica.container_id, "bash", "-c")
+    try:
+        docker(*inside, f"kill -STOP {pid}")
+        yield
+    finally:
+        docker(*inside, f"kill -CONT {pid}")
+
+
 async def test_reads_from_a_replica_that_stands_still_are_as_old_as_it(
     cluster: DockerCluster, lab_directory: Path, tmp_path: Path
 ):
@@ -33,13 +51,10 @@ async def test_reads_from_a_replica_that_stands_still_are_as_old_as_it(
         run.until("load: 10 s")
         await asyncio.sleep(2)
         asked = time.monotonic()
-        try:
-            sql(replica, "SELECT pg_wal_replay_pause()")
+        with standing_still(replica):
             stopped = time.monotonic()
             await asyncio.sleep(HELD_S)
             resumed = time.monotonic()
-        finally:
-            sql(replica, "SELECT pg_wal_replay_resume()")
         done = time.monotonic()
         assert run.ended() == 0, run.output
     found = run.summary()["consistency"]["stale_reads"]
