@@ -17,7 +17,7 @@ from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.errors import ClusterUnavailable
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.unsettled
 
 CONFIGURATION = "/etc/patroni-chaosbench.json"
 BODY = """

@@ -52,7 +52,7 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.windows import Window
 from chaosbench.workload import Context, LedgerWorkload, SelectOnly
 
-pytestmark = pytest.mark.proof
+pytestmark = pytest.mark.unsettled
 
 MS = 1_000_000
 TOLERANCE = 10 * MS
