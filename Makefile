@@ -16,10 +16,10 @@ run: lab-up
 test: test-fast test-live
 
 test-fast: venv
-	$(PYTEST) -m "not live and not proof and not unsettled" $(ARGS)
+	$(PYTEST) -m "not live and not proof" $(ARGS)
 
 test-live: lab-up
-	$(PYTEST) -m "live and not proof and not unsettled" $(ARGS)
+	$(PYTEST) -m "live and not proof" $(ARGS)
 
 proof: lab-up
 	$(PYTEST) -m proof $(ARGS)

@@ -22,6 +22,8 @@ from chaosbench.model.cluster import Address, Login
 # It warns of every connection that is dropped here on purpose.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
+_APPLICATION = "chaosbench-control"
+
 
 class Connection(psycopg.AsyncConnection[DictRow]):
     """A connection that does not negotiate with a peer that may be frozen."""
@@ -35,27 +37,8 @@ class QueryError(UndeterminedError):
     """The server refused, broke off or stayed silent; the text says which."""
 
 
-@asynccontextmanager
-async def connected(address: Address, login: Login, timeout: float) -> AsyncIterator[Connection]:
-    """A connection in autocommit mode for at most ``timeout`` seconds, everything included.
-
-    QueryError for whatever goes wrong with the server, inside the block too.
-    """
-    connection: Connection | None = None
-    try:
-        async with asyncio.timeout(timeout):
-            connection = await _connect(address, login)
-            yield connection
-    except TimeoutError:
-        raise QueryError(f"{address} did not answer within {timeout:g} s") from None
-    except (OSError, psycopg.Error) as error:
-        raise QueryError(f"{address}: {one_line(error)}") from error
-    finally:
-        if connection is not None:
-            await connection.close()  # psycopg closes without waiting for the peer
-
-
-async def _connect(address: Address, login: Login) -> Connection:
+async def connect(address: Address, login: Login, application: str) -> Connection:
+    """A connection in autocommit mode; ``application`` is what the server calls it. Use :func:`answering` around it."""
     return await Connection.connect(
         host=address.host,
         port=address.port,
@@ -64,40 +47,36 @@ async def _connect(address: Address, login: Login) -> Connection:
         dbname=login.database,
         autocommit=True,
         sslmode="disable",
-        application_name="chaosbench-control",
+        gssencmode="disable",
+        application_name=application,
         cursor_factory=psycopg.AsyncRawCursor,
         row_factory=dict_row,
     )
 
 
-class Kept:
-    """A connection that is kept from one question to the next, and made anew after trouble."""
+@asynccontextmanager
+async def answering(address: Address, timeout: float) -> AsyncIterator[None]:
+    """The block has ``timeout`` seconds, and whatever goes wrong with the server inside it is a QueryError."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except TimeoutError:
+        raise QueryError(f"{address} did not answer within {timeout:g} s") from None
+    except (OSError, psycopg.Error) as error:
+        raise QueryError(f"{address}: {one_line(error)}") from error
 
-    def __init__(self, address: Address, login: Login) -> None:
-        self._address = address
-        self._login = login
-        self._connection: Connection | None = None
 
-    async def row(self, sql: str, timeout: float = 1.0) -> Mapping[str, Any]:
-        """The first row of one statement, within so many seconds, connecting included. Raises QueryError."""
+@asynccontextmanager
+async def connected(address: Address, login: Login, timeout: float) -> AsyncIterator[Connection]:
+    """A connection for at most ``timeout`` seconds, everything included.
+
+    QueryError for whatever goes wrong with the server, inside the block too.
+    """
+    async with answering(address, timeout):
+        connection = await connect(address, login, _APPLICATION)
         try:
-            async with asyncio.timeout(timeout):
-                if self._connection is None:
-                    self._connection = await _connect(self._address, self._login)
-                row = await (await self._connection.execute(sql.encode())).fetchone()
-        except TimeoutError:
-            await self.close()
-            raise QueryError(f"{self._address} did not answer within {timeout:g} s") from None
-        except (OSError, psycopg.Error) as error:
-            await self.close()
-            raise QueryError(f"{self._address}: {one_line(error)}") from error
-        assert row is not None, "asked for a row where there may be none"
-        return row
-
-    async def close(self) -> None:
-        """Drop the connection; the next question makes a new one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+            yield connection
+        finally:
             await connection.close()  # psycopg closes without waiting for the peer
 
 

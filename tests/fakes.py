@@ -16,14 +16,15 @@ from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.dataset import Progress
-from chaosbench.direct import Answer, Ask
 from chaosbench.engine import Attempt, Operation, Session
 from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import RunState, Snapshot
+from chaosbench.model.observation import NodeAnswer
 from chaosbench.model.report import LedgerReport
 from chaosbench.observers.pace import Pace
-from chaosbench.observers.watch import Record, Sources
+from chaosbench.observers.record import Record
+from chaosbench.observers.watch import Sources
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.scenarios.reconcile import report_of
 from chaosbench.scenarios.scenario import Scenario, Stream
@@ -187,7 +188,6 @@ class FakeDatabase:
 
     server: FakeServer
     loses: frozenset[int] = frozenset()
-    primaries: frozenset[str] = frozenset({"pg1"})
 
     async def prepare(self, scenario: Scenario, snapshot: Snapshot, progress: Progress) -> None:
         progress(1, 1)
@@ -198,16 +198,6 @@ class FakeDatabase:
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
         found = {args[1] for sql, args in self.server.applied if "chaosbench_ledger" in sql} - self.loses
         return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
-
-    @asynccontextmanager
-    async def asking(self, snapshot: Snapshot) -> AsyncIterator[Ask]:
-        async def ask() -> tuple[Answer, ...]:
-            now = self.server.clock.now()
-            await self.server.clock.sleep(0.002)
-            later = self.server.clock.now()
-            return tuple(Answer(node, now, later, node in self.primaries, node) for node in ("pg1", "pg2", "pg3"))
-
-        yield ask
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         return {"postgresql": "17"}
@@ -233,3 +223,26 @@ class ClusterServer(FakeServer):
 async def unobserved(cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: Anchor) -> AsyncIterator[Sources]:
     """No observers at all: phases are absent, everything else is as ever."""
     yield Sources(Pace(clock), Record())
+
+
+@dataclass
+class NodesAlone:
+    """Of all observers only the one that asks the nodes; ``primaries`` are those that say they are one."""
+
+    primaries: frozenset[str] = frozenset({"pg1"})
+
+    @asynccontextmanager
+    async def observe(
+        self, cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: Anchor
+    ) -> AsyncIterator[Sources]:
+        record = Record()
+
+        async def run() -> None:
+            while True:
+                asked_ns = clock.now()
+                await clock.sleep(0.002)
+                for node in ("pg1", "pg2", "pg3"):
+                    record.answered(NodeAnswer(node, asked_ns, clock.now(), node in self.primaries, node))
+                await clock.sleep(0.02 if record.doubtful else 1.0)
+
+        yield Sources(Pace(clock), record, runs={"nodes": run})

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-INT4, INT8 = 23, 20
+INT4, INT8, TEXT, PG_LSN = 23, 20, 25, 3220
 SSL_REQUEST = 80877103
 STAGGER = 0.004
 """Seconds between two new connections that are let go after a black hole: all at once would hold this very loop."""
@@ -26,15 +26,35 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
-def row_description() -> bytes:
-    return message(b"T", struct.pack("!h", 1) + b"value\0" + struct.pack("!ihihih", 0, 0, INT4, 4, -1, 0))
+Columns = tuple[tuple[int, bytes], ...]
+"""Of the one row of an answer: each column's type, and its value in binary."""
+SELECTED: Columns = ((INT4, struct.pack("!i", 7)),)
+RETURNED: Columns = ((TEXT, b"10.0.0.1/00000001"), (PG_LSN, struct.pack("!q", 1000)))
+"""What the ledger's insert returns: who serves, and a WAL position."""
+
+
+def row_description(columns: Columns) -> bytes:
+    # No table, any length, no modifier, in binary.
+    each = (b"value\0" + struct.pack("!ihihih", 0, 0, oid, -1, -1, 1) for oid, _ in columns)
+    return message(b"T", struct.pack("!h", len(columns)) + b"".join(each))
+
+
+def data_row(columns: Columns) -> bytes:
+    each = (struct.pack("!i", len(value)) + value for _, value in columns)
+    return message(b"D", struct.pack("!h", len(columns)) + b"".join(each))
+
+
+def columns_of(sql: str) -> Columns:
+    if sql.lstrip().upper().startswith("SELECT"):
+        return SELECTED
+    return RETURNED if " RETURNING " in " ".join(sql.split()).upper() else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     sql: str
     parameters: int
-    rows: bool
+    columns: Columns
 
 
 class Postgres:
@@ -111,7 +131,7 @@ class Backend(asyncio.Protocol):
         name, sql, _ = body.split(b"\0", 2)
         text = sql.decode()
         numbers = [int(number) for number in re.findall(r"\$(\d+)", text)]
-        self._prepared[name] = Prepared(text, max(numbers, default=0), text.lstrip().upper().startswith("SELECT"))
+        self._prepared[name] = Prepared(text, max(numbers, default=0), columns_of(text))
         self._out += message(b"1")
 
     def _D(self, body: bytes) -> None:  # noqa: N802
@@ -120,7 +140,7 @@ class Backend(asyncio.Protocol):
             self._out += message(
                 b"t", struct.pack(f"!h{known.parameters}i", known.parameters, *[INT8] * known.parameters)
             )
-        self._out += row_description() if known.rows else message(b"n")
+        self._out += row_description(known.columns) if known.columns else message(b"n")
 
     def _B(self, body: bytes) -> None:  # noqa: N802
         portal, name, _ = body.split(b"\0", 2)
@@ -130,9 +150,9 @@ class Backend(asyncio.Protocol):
     def _E(self, body: bytes) -> None:  # noqa: N802
         known = self._portals[body.split(b"\0", 1)[0]]
         self._server.executed.append((self._server.now(), self._application))
-        if known.rows:
-            self._out += message(b"D", struct.pack("!hii", 1, 4, 7))
-        self._out += message(b"C", b"SELECT 1\0" if known.rows else b"INSERT 0 1\0")
+        if known.columns:
+            self._out += data_row(known.columns)
+        self._out += message(b"C", b"SELECT 1\0" if known.columns is SELECTED else b"INSERT 0 1\0")
 
     def _C(self, body: bytes) -> None:  # noqa: N802
         self._out += message(b"3")

@@ -42,6 +42,20 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """What a node said to one question. One that said nothing is no primary, and its address is None.
+
+    address:  its own, inside its network
+    """
+
+    node: str
+    asked_ns: int
+    answered_ns: int
+    primary: bool = False
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeChange:
     """A node answers otherwise than before."""
 

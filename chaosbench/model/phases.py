@@ -100,11 +100,6 @@ class Phases:
         return _length(self.t5_ns, self.t6_ns)
 
     @property
-    def rto_ns(self) -> int | None:
-        """T0 to T6."""
-        return _length(self.t0_ns, self.t6_ns)
-
-    @property
     def redundancy_ns(self) -> int | None:
         """T0 to T7."""
         return _length(self.t0_ns, self.t7_ns)
@@ -136,7 +131,8 @@ class PhaseReport:
     etcd_leader:      the etcd member that led then
     etcd_hit:         the etcd member that the fault hit, if it was one
     canary_t1_s, canary_t6_s:  the same as t1_s and t6_s for the canary, which writes at 200/s and does not back off
-    canary_gap_from_s, canary_gap_to_s:  its longest stretch without an acknowledgement; null when it did not write
+    no_write_from_s, no_write_to_s:  the longest stretch without an acknowledgement of any write, the load's or the
+        canary's; null when the canary did not write
     engine:           the container engine's own times
     """
 
@@ -165,8 +161,8 @@ class PhaseReport:
     etcd_hit: str | None
     canary_t1_s: float | None
     canary_t6_s: float | None
-    canary_gap_from_s: float | None
-    canary_gap_to_s: float | None
+    no_write_from_s: float | None
+    no_write_to_s: float | None
     engine: tuple[EngineStamp, ...]
 
 

@@ -8,6 +8,7 @@
 ``engine``  what the container engine says it did, by its own clock
 ``canary``  a write 200 times a second through Pgpool
 ``tail``    the load's p99, second by second
+``record``  what they have told so far
 ``watch``   all of them together, for the length of a scenario
 
 An observer that fails is named with its reason, and the run goes on without it.

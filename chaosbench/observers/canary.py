@@ -3,8 +3,11 @@
 Open loop: each write has an intended start on a fixed grid, is kept waiting
 when no connection is free, and counts as failed when it could not be sent
 within a second. There is no back-off, so the canary is back when the cluster
-is, where the load's clients may still be waiting for their turn. It has
-sessions and a table of its own and is not part of the load.
+is, where the load's clients may still be waiting for their turn. But it asks
+for one new session every 100 ms and no more: letting one in costs Pgpool 50 ms
+of a core, and a canary that asked as often as it could kept Pgpool from taking
+its new primary for seconds. It has sessions and a table of its own and is not
+part of the load.
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ from chaosbench.postgres import QueryError
 
 SOURCE = "canary"
 PERIOD_S = 0.005
-SESSIONS = 3
+CONNECT_S = 0.1
+LET_IN_S = (1.0, 2.0, 4.0)
+"""How long each session waits to be let in. A Pgpool that changes its primary leaves some clients hanging for good, and
+one that is short of CPU lets in those who wait for long."""
+SESSIONS = len(LET_IN_S)
 TABLE = """
 CREATE TABLE IF NOT EXISTS chaosbench_canary (at timestamptz NOT NULL);
 TRUNCATE chaosbench_canary;
@@ -44,11 +51,15 @@ class Canary:
         self._pace = pace
         self._due: deque[int] = deque()
         self._free: deque[asyncio.Future[int]] = deque()
+        self._connecting = asyncio.Lock()
         self._outages: tuple[WriteOutage, ...] = ()
 
     def watch(self, t0_ns: int) -> WriteOutage:
         """Follow the writes for the outage of a fault injected at ``t0_ns``."""
-        outage = WriteOutage(t0_ns)
+        return self.follow(WriteOutage(t0_ns))
+
+    def follow(self, outage: WriteOutage) -> WriteOutage:
+        """Tell this outage too what becomes of the writes."""
         self._outages = (*self._outages, outage)
         return outage
 
@@ -59,8 +70,8 @@ class Canary:
     async def run(self) -> None:
         """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(SESSIONS):
-                group.create_task(self._session())
+            for let_in_s in LET_IN_S:
+                group.create_task(self._session(let_in_s))
             group.create_task(self._arrivals())
 
     async def _arrivals(self) -> None:
@@ -93,7 +104,7 @@ class Canary:
         self._free.append(free)
         return await free
 
-    async def _session(self) -> None:
+    async def _session(self, let_in_s: float) -> None:
         wire: Wire | None = None
         refused_since_ns: int | None = None
         try:
@@ -102,7 +113,9 @@ class Canary:
                 self._pace.asked(SOURCE)
                 try:
                     if wire is None or wire.closed:
-                        wire = await Wire.open(self._address, self._login, "chaosbench-canary", _TIMEOUT_S)
+                        async with self._connecting:
+                            await self._pace.tick(CONNECT_S, CONNECT_S)
+                        wire = await Wire.open(self._address, self._login, "chaosbench-canary", let_in_s)
                         refused_since_ns = None
                     await wire.ask(_SQL, _TIMEOUT_S)
                 except QueryError as error:

@@ -14,7 +14,8 @@ from chaosbench.errors import ClusterUnavailable
 from chaosbench.model.cluster import Member, Role, Snapshot
 from chaosbench.observers import canary, dcs, engine, nodes, proxy
 from chaosbench.observers.pace import Pace
-from chaosbench.observers.watch import Record, Sources
+from chaosbench.observers.record import Record
+from chaosbench.observers.watch import Sources
 
 PGPOOL_SESSIONS = canary.SESSIONS + 1
 """Sessions that the observers hold at Pgpool."""
@@ -32,7 +33,7 @@ async def sources(cluster: Cluster, snapshot: Snapshot, clock: Clock, anchor: An
         keys = dcs.Dcs(etcd, http, clock, pace, record.keys.append, record.requests.append)
         runs = {
             engine.SOURCE: engine.ContainerEvents(cluster, clock, anchor, record.engine.append).run,
-            nodes.SOURCE: nodes.Nodes(postgreses, cluster.login, clock, pace, record.node).run,
+            nodes.SOURCE: nodes.Nodes(postgreses, cluster.login, clock, pace, record).run,
             proxy.SOURCE: proxy.Proxy(address, cluster.login, clock, pace, record.proxy.append).run,
         }
         if etcd:

@@ -36,6 +36,12 @@ class Pace:
             self._quick_since_ns = self._clock.now()
             self._wake.set()
 
+    def nudge(self) -> None:
+        """Everybody looks once, now: something is odd."""
+        self._wake.set()
+        if not self.quick:
+            self._wake.clear()
+
     def relax(self) -> None:
         """Look seldom from now on."""
         if self._quick_since_ns is not None:

@@ -15,22 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaosbench.clock import Clock, to_ns
-from chaosbench.model.observation import (
-    DcsView,
-    EngineEvent,
-    KeyChange,
-    NodeChange,
-    NodeState,
-    Observations,
-    ProxyChange,
-    ProxyState,
-    whole,
-)
+from chaosbench.model.observation import DcsView, Observations
 from chaosbench.observers.canary import Canary
 from chaosbench.observers.pace import Pace
+from chaosbench.observers.record import Record
 from chaosbench.observers.tail import SOURCE as TAIL
 from chaosbench.observers.tail import Tail
 from chaosbench.outage import WriteOutage
+from chaosbench.primaries import DoublePrimary
 from chaosbench.recorder.recorder import Recorder
 
 SETTLED_S = 5.0
@@ -41,28 +33,6 @@ CANARY_S = 1.0
 """... and an acknowledgement of the canary is fresh for so long."""
 
 log = logging.getLogger(__name__)
-
-
-class Record:
-    """What was seen so far. The observers call its ``heard`` methods."""
-
-    def __init__(self) -> None:
-        self.keys: list[KeyChange] = []
-        self.requests: list[int] = []
-        self.nodes: list[NodeChange] = []
-        self.proxy: list[ProxyChange] = []
-        self.engine: list[EngineEvent] = []
-        self.node_states: dict[str, NodeState] = {}
-
-    def node(self, change: NodeChange) -> None:
-        """A node answers otherwise."""
-        self.nodes.append(change)
-        self.node_states[change.node] = change.state
-
-    @property
-    def whole(self) -> bool:
-        """Whether redundancy is there, by the last samples."""
-        return whole(self.node_states, self.proxy[-1].state if self.proxy else ProxyState())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +55,17 @@ class Sources:
 
 @dataclass(slots=True)
 class FaultWatch:
-    """One fault as the observers follow it; ``closed_ns`` is when they ceased to look quickly for it."""
+    """One fault as the observers follow it.
+
+    canary:     the canary's writes alone
+    service:    everybody's, the load's and the canary's
+    closed_ns:  when the observers ceased to look quickly for it
+    """
 
     dcs: DcsView | None = None
     t0_ns: int | None = None
     canary: WriteOutage | None = None
+    service: WriteOutage | None = None
     over_ns: int | None = None
     closed_ns: int | None = None
 
@@ -102,6 +78,7 @@ class Watch:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.tail: Tail | None = None
+        self._recorder: Recorder | None = None
         self._failed = dict(sources.missing)
         self._open: list[FaultWatch] = []
 
@@ -127,6 +104,7 @@ class Watch:
     def follow(self, recorder: Recorder) -> None:
         """The measurement begins: follow the load's p99 as well, while :meth:`running`."""
         self.tail = Tail(self._clock, recorder)
+        self._recorder = recorder
         self._tasks.append(asyncio.create_task(self._guarded(TAIL, self.tail.run)))
 
     def before(self) -> FaultWatch:
@@ -146,8 +124,11 @@ class Watch:
     def injecting(self, fault: FaultWatch, t0_ns: int) -> None:
         """The injector is called now."""
         fault.t0_ns = t0_ns
-        if self._sources.canary is not None:
-            fault.canary = self._sources.canary.watch(t0_ns)
+        canary, recorder = self._sources.canary, self._recorder
+        if canary is None or recorder is None:
+            return
+        fault.canary = canary.watch(t0_ns)
+        fault.service = canary.follow(recorder.watch(t0_ns))
 
     def over(self, fault: FaultWatch) -> None:
         """The fault was healed, or could not be injected: what remains are its consequences."""
@@ -167,6 +148,15 @@ class Watch:
             engine=tuple(record.engine),
             failed=dict(self._sources.trouble()) | self._failed,
         )
+
+    def tell(self, doubled: Callable[[DoublePrimary], None], named: Callable[[str, str], None]) -> None:
+        """Say from now on who is a primary beside another one, and at which address a node is; see :class:`Record`."""
+        self._sources.record.doubled, self._sources.record.named = doubled, named
+
+    @property
+    def double_primaries(self) -> tuple[DoublePrimary, ...]:
+        """Every time that two nodes were out of recovery at once."""
+        return tuple(self._sources.record.primaries.episodes)
 
     def rates(self) -> dict[str, tuple[float, float]]:
         """Each source's questions a second, while quick and otherwise."""
@@ -212,7 +202,10 @@ class Watch:
     def _close(self, fault: FaultWatch) -> None:
         self._open.remove(fault)
         fault.closed_ns = self._clock.now()
-        if fault.canary is not None and self._sources.canary is not None:
-            self._sources.canary.unwatch(fault.canary)
+        for outage in (fault.canary, fault.service):
+            if outage is not None and self._sources.canary is not None:
+                self._sources.canary.unwatch(outage)
+        if fault.service is not None and self._recorder is not None:
+            self._recorder.unwatch(fault.service)
         if not self._open:
             self._sources.pace.relax()

@@ -15,7 +15,7 @@ from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from chaosbench.model.cluster import Address, Login
-from chaosbench.postgres import Connection, QueryError, one_line
+from chaosbench.postgres import Connection, QueryError, answering, connect
 
 _FINE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 Row = tuple[bytes | None, ...]
@@ -42,23 +42,8 @@ class Wire:
     @classmethod
     async def open(cls, address: Address, login: Login, application: str, timeout: float) -> Wire:
         """Connect; QueryError when that fails or takes longer than ``timeout`` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                connection = await Connection.connect(
-                    host=address.host,
-                    port=address.port,
-                    user=login.user,
-                    password=login.password,
-                    dbname=login.database,
-                    autocommit=True,
-                    sslmode="disable",
-                    gssencmode="disable",
-                    application_name=application,
-                )
-        except TimeoutError:
-            raise QueryError(f"{address} did not let us in within {timeout:g} s") from None
-        except (OSError, psycopg.Error) as error:
-            raise QueryError(f"{address}: {one_line(error)}") from error
+        async with answering(address, timeout):
+            connection = await connect(address, login, application)
         return cls(connection, address)
 
     async def ask(self, sql: bytes, timeout: float) -> list[Row]:
@@ -86,19 +71,12 @@ class Wire:
         self._result = None
         self._answer = self._loop.create_future()
         try:
-            send()
-            self._pgconn.flush()
-            async with asyncio.timeout(timeout):
-                result = await self._answer
-            return self._rows(result)
-        except TimeoutError:
-            self.close()
-            raise QueryError(f"{self._address} did not answer within {timeout:g} s") from None
+            async with answering(self._address, timeout):
+                send()
+                self._pgconn.flush()
+                return self._rows(await self._answer)
         except Refused:
             raise
-        except psycopg.Error as error:
-            self.close()
-            raise QueryError(f"{self._address}: {one_line(error)}") from error
         except BaseException:
             self.close()
             raise

@@ -126,7 +126,10 @@ class Recorder:
 
     def watch(self, t0_ns: int) -> WriteOutage:
         """Start watching the writes for the outage of a fault injected at ``t0_ns``."""
-        outage = WriteOutage(t0_ns)
+        return self.follow(WriteOutage(t0_ns))
+
+    def follow(self, outage: WriteOutage) -> WriteOutage:
+        """Tell this outage too what becomes of the writes."""
         track = self._tracks[OpClass.WRITE]
         track.outages = (*track.outages, outage)
         return outage

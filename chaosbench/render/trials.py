@@ -39,8 +39,10 @@ def _parts(report: TrialsReport) -> Iterator[RenderableType]:
     for fault, metrics in _groups(report):
         yield _table(f"fault {fault}" if fault else "over the trials", metrics)
     most = max((metric.spread.n for metric in report.metrics), default=0)
-    if 0 < most < FEWEST:
-        yield Text(f"  95 % cannot be had of fewer than {FEWEST} trials: the intervals hold less", "dim")
+    if 1 < most < FEWEST:
+        most_held = f"{1 - 2 / 2**most:.2%}".replace("%", " %")
+        note = f"95 % cannot be had of fewer than {FEWEST} trials: an interval of {most} holds {most_held} at most"
+        yield Text(f"  {note}", "dim")
     yield Text()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chaosbench.clock import to_s
 from chaosbench.model.consistency import (
@@ -14,7 +14,7 @@ from chaosbench.model.consistency import (
     SplitBrain,
     StaleReadsReport,
 )
-from chaosbench.scenarios.primaries_watch import PrimariesWatch
+from chaosbench.primaries import DoublePrimary
 from chaosbench.serving import Overlap, Server, Service
 from chaosbench.staleness import Registers
 from chaosbench.workload import Context
@@ -22,7 +22,7 @@ from chaosbench.workload import Context
 _EPISODES = 100
 
 
-def consistency(context: Context, primaries: PrimariesWatch) -> Consistency:
+def consistency(context: Context, doubles: Sequence[DoublePrimary]) -> Consistency:
     """What acknowledgements, reads and the nodes themselves say; at most a hundred double primaries."""
     ledger = context.ledger
 
@@ -35,7 +35,7 @@ def consistency(context: Context, primaries: PrimariesWatch) -> Consistency:
         split_brain=tuple(_split_brain(overlap, name, since) for overlap in ledger.servings.overlaps()),
         double_primary=tuple(
             DoublePrimaryReport(nodes=found.nodes, from_s=since(found.from_ns), to_s=since(found.to_ns))
-            for found in primaries.episodes[:_EPISODES]
+            for found in doubles[:_EPISODES]
         ),
         stale_reads=_stale_reads(context.registers, ledger.servings.node),
     )

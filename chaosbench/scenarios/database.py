@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,6 @@ from chaosbench import postgres
 from chaosbench.clock import Clock
 from chaosbench.cluster import Cluster
 from chaosbench.dataset import Progress, prepare
-from chaosbench.direct import Ask, asking
 from chaosbench.engine.session import Connect, PostgresConnect
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.ledger import Ledger
@@ -37,10 +35,6 @@ class Database(Protocol):
 
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
         """Compare the ledger with every node."""
-        ...
-
-    def asking(self, snapshot: Snapshot) -> AbstractAsyncContextManager[Ask]:
-        """A way to ask every node directly whether it is a primary, for the length of the block."""
         ...
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
@@ -78,10 +72,6 @@ class LiveDatabase:
         except ClusterUnavailable:
             forks = {}  # the losses are then counted without it
         return await reconcile(ledger, snapshot, self.cluster.login, self.clock, forks)
-
-    def asking(self, snapshot: Snapshot) -> AbstractAsyncContextManager[Ask]:
-        """Over one connection to each node."""
-        return asking(snapshot.of(Role.POSTGRES), self.cluster.login, self.clock)
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         """PostgreSQL's version, as the first node that answers tells it."""

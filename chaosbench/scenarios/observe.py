@@ -14,7 +14,7 @@ PERIOD = 1.0
 
 
 class Observer:
-    """Keeps the recorder's ``leader`` current and tells of changes and of double leaders."""
+    """Keeps the recorder's ``leader`` current, and tells of changes and of what else the user should know."""
 
     def __init__(self, cluster: Cluster, engine: Engine, hub: Hub, clock: Clock, leader: str | None) -> None:
         self._cluster = cluster
@@ -36,9 +36,6 @@ class Observer:
     async def look(self) -> None:
         """Look once."""
         snapshot = await self._cluster.snapshot()
-        if len(snapshot.leaders) > 1:
-            names = ", ".join(member.name for member in snapshot.leaders)
-            self._warn(f"several nodes said at once that they lead: {names}")
         leader = snapshot.leader.name if snapshot.leader else None
         if leader != self.leader:
             self._hub.say(Kind.LEADER_CHANGED, leader=leader, was=self.leader)

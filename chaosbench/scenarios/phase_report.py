@@ -48,10 +48,10 @@ def _outage(
     return _canary(fault)
 
 
-def _canary_gap(fault: FaultWatch) -> Gap | None:
-    if fault.canary is None or fault.closed_ns is None:
+def _no_write(fault: FaultWatch) -> Gap | None:
+    if fault.service is None or fault.closed_ns is None:
         return None
-    return fault.canary.longest_gap(fault.closed_ns)
+    return fault.service.longest_gap(fault.closed_ns)
 
 
 def _canary(fault: FaultWatch) -> tuple[int | None, int | None]:
@@ -73,7 +73,7 @@ class _Writer:
         hit = injection.member if injection else None
         dcs = fault.dcs or DcsView(found.t0_ns)
         canary_t1_ns, canary_t6_ns = _canary(fault)
-        gap = _canary_gap(fault)
+        gap = _no_write(fault)
         return PhaseReport(
             path=found.path.value,
             t0_s=to_s(found.t0_ns - self._start_ns),
@@ -94,8 +94,8 @@ class _Writer:
             etcd_hit=hit.name if hit is not None and hit.role is Role.ETCD else None,
             canary_t1_s=self._since(canary_t1_ns),
             canary_t6_s=self._since(canary_t6_ns),
-            canary_gap_from_s=self._since(gap.from_ns if gap else None),
-            canary_gap_to_s=self._since(gap.to_ns if gap else None),
+            no_write_from_s=self._since(gap.from_ns if gap else None),
+            no_write_to_s=self._since(gap.to_ns if gap else None),
             engine=self._engine(found.t0_ns, fault, seen, hit.name if hit is not None else ""),
         )
 

@@ -37,7 +37,6 @@ from chaosbench.scenarios.environment import environment
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, ticking
 from chaosbench.scenarios.preflight import require_room
-from chaosbench.scenarios.primaries_watch import PrimariesWatch
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.stopping import sleep_or_stop, stopped, unless_stopped
@@ -74,7 +73,6 @@ class _Load:
 
     engine: Engine
     observer: Observer
-    primaries: PrimariesWatch
     ended_ns: int = 0
 
 
@@ -104,6 +102,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
     context = Context(scale=scenario.scale, ledger=ledger, registers=Registers(ledger.run), now=clock.now)
     async with _watched(bench, snapshot) as watch:
         async with without_gc_pauses(), _load(scenario, bench, context, snapshot) as load:
+            watch.tell(load.observer.double_primary, ledger.servings.named)
             await unless_stopped(_connected(load.engine, bench), bench.stop)
             load.engine.begin()
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
@@ -135,7 +134,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             faults=faults.records,
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
-            consistency=consistency(context, load.primaries),
+            consistency=consistency(context, watch.double_primaries),
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
@@ -183,20 +182,16 @@ async def _load(scenario: Scenario, bench: Bench, context: Context, snapshot: Sn
         engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
     leader = snapshot.leader
     observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
-    async with bench.database.asking(snapshot) as ask:
-        load = _Load(
-            engine, observer, PrimariesWatch(ask, clock, observer.double_primary, context.ledger.servings.named)
-        )
-        watching = (load.primaries.run(), observer.run(), ticking(engine, hub, clock))
-        tasks = [asyncio.create_task(one) for one in watching]
-        try:
-            async with engine.running():
-                try:
-                    yield load
-                finally:
-                    load.ended_ns = clock.now()
-        finally:
-            await stopped(*tasks)
+    load = _Load(engine, observer)
+    tasks = [asyncio.create_task(one) for one in (observer.run(), ticking(engine, hub, clock))]
+    try:
+        async with engine.running():
+            try:
+                yield load
+            finally:
+                load.ended_ns = clock.now()
+    finally:
+        await stopped(*tasks)
 
 
 def _nowhere(event: Event) -> None:

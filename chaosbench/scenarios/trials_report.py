@@ -13,7 +13,7 @@ from chaosbench.model.trials import MetricSpread, SeriesRecord, TrialReport, Tri
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.statistics_spread import spread
 
-_INSTANT = re.compile(r"(^|_)(at|t\d)_s$")
+_INSTANT = re.compile(r"(^|_)(at|t\d|from|to)_s$")
 """Stamps that count from the start of the measurement: the phase offset moves them, so their spread means nothing."""
 _UNITS = {"_per_s": "/s", "_ms": "ms", "_s": "s", "_share": "share"}
 

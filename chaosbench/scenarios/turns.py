@@ -23,7 +23,7 @@ from chaosbench.scenarios.series_files import SeriesDirectory
 from chaosbench.scenarios.trials import Trial
 from chaosbench.sinks import Sink
 from chaosbench.sinks.hub import Hub
-from chaosbench.sinks.table import SINKS, Setting
+from chaosbench.sinks.table import Setting, sinks_of
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 
@@ -112,7 +112,7 @@ async def _perform(
     setting = Setting(
         clock=bench.clock, anchor=bench.anchor, stream=sys.stdout, directory=directory.path, samples=bench.samples
     )
-    with _watched_by(bench.hub, [sink for make in SINKS.values() if (sink := make(setting)) is not None]):
+    with _watched_by(bench.hub, sinks_of(setting)):
         if trial is not None:
             bench.hub.say(
                 Kind.TRIAL_STARTED,

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from chaosbench.clock import Anchor, Clock
+from chaosbench.events import Event
+from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks import Sink
 from chaosbench.sinks.events_file import EventsFile
 from chaosbench.sinks.interval_log import IntervalLog
@@ -58,3 +60,33 @@ SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
     "progress": _progress,
 }
 """By the name that the CLI knows them by; made in this order. None: not asked for."""
+
+
+def sinks_of(setting: Setting) -> list[Sink]:
+    """Every sink that is asked for. One whose file cannot be opened costs that file, and not the scenario."""
+    found: list[Sink] = []
+    for name, make in SINKS.items():
+        try:
+            sink = make(setting)
+        except OSError as error:
+            sink = _Unopened(name, error)
+        if sink is not None:
+            found.append(sink)
+    return found
+
+
+@dataclass(slots=True)
+class _Unopened:
+    """Stands in for a sink that could not be made: fails at the first event, so that the hub drops it and says why."""
+
+    name: str
+    error: OSError
+
+    def on_event(self, event: Event) -> None:
+        raise self.error
+
+    def on_tick(self, recorder: Recorder) -> None:
+        raise self.error
+
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 RUN = Path("/run/pgpool")
+SEMAPHORES = Path("/proc/sysvipc/sem")
 RECONCILER = Path(__file__).with_name("follow_patroni.py")
 POSTGRES = pwd.getpwnam("postgres")
 
@@ -132,6 +133,16 @@ def stop(process: subprocess.Popen, with_signal: int, patience: float) -> None:
             process.kill()
 
 
+def has_locks() -> bool:
+    """Whether Pgpool's semaphores are there. They are the only ones in this container, and /proc shows no others.
+
+    Pgpool 4.6 loses them for good when it restarts its children at a failover and one of them was forked that very
+    moment: it still has the parent's signal handlers and takes the parent's semaphores along ("exit handler called").
+    From then on nothing in Pgpool excludes anything else: orders get lost or run twice, clients hang, children crash.
+    """
+    return len(SEMAPHORES.read_text().splitlines()) > 1
+
+
 def main() -> int:
     write_configuration(read_secrets())
     # -D: what a former Pgpool thought of the backends is stale by now, and would keep a healthy node out for good.
@@ -144,7 +155,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: asked_to_stop.append(received))
 
+    had_locks = False
     while not asked_to_stop and pgpool.poll() is None:
+        if had_locks and not has_locks():
+            print("entrypoint: Pgpool has lost its semaphores and cannot go on", flush=True)
+            pgpool.kill()
+            break
+        had_locks = has_locks()
         if reconciler.poll() is not None:
             print(f"entrypoint: the reconciler ended ({reconciler.returncode}), starting it again", flush=True)
             reconciler = start(sys.executable, str(RECONCILER))

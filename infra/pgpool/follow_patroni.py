@@ -1,9 +1,9 @@
 """Keeps Pgpool's view of the cluster equal to Patroni's.
 
-One thread a member asks Patroni's REST API who is what, and, where that stays silent, PostgreSQL's port whether anybody
-is there. The main loop lays those answers beside Pgpool's own view and takes the next steps towards agreement. It is
-level-triggered: no step depends on having seen a change happen, so a restart of Pgpool, of this program or of a member,
-or a step that got lost, is made good in a later round.
+One thread a member asks Patroni's REST API who is what and whether it holds the leader key, and, where that stays
+silent, PostgreSQL's port whether anybody is there. The main loop lays those answers beside Pgpool's own view and takes
+the next steps towards agreement. It is level-triggered: no step depends on having seen a change happen, so a restart of
+Pgpool, of this program or of a member, or a step that got lost, is made good in a later round.
 
 What Pgpool 4.6 does with each step decides their order:
 - promote: takes effect at once and asks no backend, but marks every other node down and ends every session.
@@ -44,7 +44,7 @@ class Member:
     """What one member said last."""
 
     name: str
-    leads: bool = False
+    leads: bool = False  # it holds the leader key, and it is a primary
     streams: bool = False
     timeline: int = 0
     refuses: bool = False  # nobody there, as opposed to nobody answering
@@ -67,7 +67,8 @@ class Step:
 
 
 def leader_of(members: list[Member], now: float) -> int | None:
-    # A leader that thaws still calls itself one until it notices: the newest timeline is the true one.
+    # A leader that lost its key while it could not look (a clock that was set, a machine that stood still) may believe
+    # in it a little longer than the DCS does: the newest timeline is the true one.
     leaders = [node for node, member in enumerate(members) if member.leads and member.answers(now)]
     return max(leaders, key=lambda node: members[node].timeline, default=None)
 
@@ -116,10 +117,10 @@ class Prober(threading.Thread):
     def probe(self) -> Member:
         name, before = self.member.name, self.member
         try:
-            state = self.ask_patroni()
+            holds_key, state = self.ask_patroni()
             if state.get("state") == "running":
                 now = time.monotonic()
-                leads = state.get("role") in ("primary", "master")
+                leads = holds_key and state.get("role") in ("primary", "master")
                 streams = state.get("replication_state") == "streaming"
                 return Member(name, leads, streams, int(state.get("timeline") or 0), seen=now, asked=now)
         except (OSError, ValueError, http.client.HTTPException):
@@ -128,11 +129,17 @@ class Prober(threading.Thread):
         now = time.monotonic()
         return Member(name, refuses=refuses, seen=now if reached else before.seen, asked=now)
 
-    def ask_patroni(self) -> dict:
+    def ask_patroni(self) -> tuple[bool, dict]:
+        """Whether it holds the leader key, and what it says of its PostgreSQL.
+
+        The answer's body calls every server out of recovery a primary, one too that somebody promoted by hand. The
+        status is 200 only for the holder of the key, until its lease runs out, and that without asking the DCS.
+        """
         connection = http.client.HTTPConnection(self.member.name, 8008, timeout=PROBE_TIMEOUT)
         try:
-            connection.request("GET", "/patroni")
-            return json.load(connection.getresponse())
+            connection.request("GET", "/leader")
+            answer = connection.getresponse()
+            return answer.status == http.client.OK, json.load(answer)
         finally:
             connection.close()
 

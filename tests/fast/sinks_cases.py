@@ -45,7 +45,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     Kind.GENERATOR_SUSPECT: {"lag_ms": 14.2},
     Kind.SINK_FAILED: {"sink": "events", "error": "OSError: No space left on device"},
-    Kind.WARNING: {"text": "several nodes said at once that they lead: pg1, pg2"},
+    Kind.WARNING: {"text": "two primaries at once: pg1 and pg2 were both out of recovery"},
     Kind.SCENARIO_FINISHED: {"scenario": "leader-kill", "verdict": "pass", "directory": "results/leader-kill"},
     Kind.RUN_FINISHED: {"verdict": "pass", "exit_code": 0},
 }

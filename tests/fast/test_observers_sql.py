@@ -14,14 +14,20 @@ from pgserver import LOGIN, PgServer, Rows, SqlError, listening
 from chaosbench.clock import Clock
 from chaosbench.model.cluster import Member, Role, RunState
 from chaosbench.model.observation import NodeChange, NodeState, ProxyChange, ProxyState
+from chaosbench.model.scenario import Windows
 from chaosbench.observers import canary, nodes, proxy
 from chaosbench.observers.canary import Canary
 from chaosbench.observers.changes import Changes
 from chaosbench.observers.nodes import Nodes
 from chaosbench.observers.pace import Pace
 from chaosbench.observers.proxy import Proxy
+from chaosbench.observers.record import Record
+from chaosbench.observers.watch import Sources, Watch
 from chaosbench.observers.wire import Refused, Wire
+from chaosbench.outcome import OpClass
 from chaosbench.postgres import QueryError
+from chaosbench.primaries import DoublePrimary
+from chaosbench.recorder.recorder import Recorder
 
 MS = 1_000_000
 
@@ -79,7 +85,7 @@ async def test_a_wire_to_a_frozen_server_gives_up_in_time():
         with pytest.raises(QueryError, match=r"did not answer within 0\.05 s"):
             await wire.ask(b"SELECT 1", 0.05)
         assert wire.closed
-        with pytest.raises(QueryError, match=r"did not let us in within 0\.05 s"):
+        with pytest.raises(QueryError, match=r"did not answer within 0\.05 s"):
             await Wire.open(server.address, LOGIN, "test", 0.05)
 
 
@@ -153,9 +159,9 @@ class Node:
     """A node whose state the test sets."""
 
     def __init__(self) -> None:
-        self.row: tuple[str | None, ...] = ("t", "1")
+        self.row: tuple[str | None, ...] = ("t", "1", "10.0.0.7")
         self.server = PgServer(lambda sql: [self.row])
-        self.heard: list[NodeChange] = []
+        self.record = Record()
         self.pace = Pace(Clock())
 
     @asynccontextmanager
@@ -163,9 +169,13 @@ class Node:
         async with listening(self.server):
             member = Member("pg1", Role.POSTGRES, "id", RunState.RUNNING, {"sql": self.server.address})
             self.pace.hasten()
-            async with running(Nodes([member], LOGIN, Clock(), self.pace, self.heard.append).run):
+            async with running(Nodes([member], LOGIN, Clock(), self.pace, self.record).run):
                 await asyncio.sleep(0.1)
                 yield
+
+    @property
+    def heard(self) -> list[NodeChange]:
+        return self.record.nodes
 
     @property
     def states(self) -> list[NodeState]:
@@ -179,7 +189,7 @@ async def test_a_node_that_is_promoted():
     node = Node()
     async with node.followed():
         assert node.states == [STANDBY]
-        node.row = ("f", "2")
+        node.row = ("f", "2", "10.0.0.7")
         changed_ns = Clock().now()
         await asyncio.sleep(0.1)
         assert node.states[1:] == [NodeState(reachable=True, primary=True, timeline=2)]
@@ -197,7 +207,7 @@ async def test_a_node_that_ends_and_comes_back_without_streaming():
         node.server.accepts = False
         node.server.break_off()
         await asyncio.sleep(0.1)
-        node.row, node.server.accepts = ("t", None), True
+        node.row, node.server.accepts = ("t", None, None), True
         await asyncio.sleep(0.1)
     assert node.states == [STANDBY, NodeState(), NodeState(reachable=True)]
     assert node.heard[2].at_ns - node.heard[2].after_ns < 50 * MS
@@ -227,6 +237,38 @@ async def test_nodes_are_asked_seldom_while_nothing_is_wrong():
         node.pace.hasten()
         await asyncio.sleep(0.1)
         assert len(node.server.statements) - asked > 3, "at once, not when the second is over"
+
+
+async def test_where_a_node_is():
+    node = Node()
+    named: list[tuple[str, str]] = []
+    node.record.named = lambda address, name: named.append((address, name))
+    async with node.followed():
+        assert set(named) == {("10.0.0.7", "pg1")}
+
+
+async def test_two_primaries_are_told_apart_from_a_switchover_before_the_second_is_over():
+    """Asked once a second, and as soon as two say so, at once and often."""
+    record, pace, found = Record(), Pace(Clock()), list[DoublePrimary]()
+    record.doubled = found.append
+    rows: dict[str, str] = {"pg1": "f", "pg2": "t"}
+    servers = {name: PgServer(lambda sql, name=name: [(rows[name], "1", name)]) for name in rows}  # type: ignore[misc]
+    async with listening(servers["pg1"]), listening(servers["pg2"]):
+        members = [Member(n, Role.POSTGRES, n, RunState.RUNNING, {"sql": s.address}) for n, s in servers.items()]
+        async with running(Nodes(members, LOGIN, Clock(), pace, record).run):
+            await asyncio.sleep(0.3)
+            rows["pg2"] = "f"
+            promoted_ns = Clock().now()
+            await asyncio.sleep(1.3)
+            rows["pg1"] = "t"
+            demoted_ns = Clock().now()
+            await asyncio.sleep(0.2)
+    (episode,) = found
+    assert episode.nodes == ("pg1", "pg2")
+    assert promoted_ns <= episode.from_ns < episode.to_ns <= demoted_ns
+    assert episode.to_ns - episode.from_ns > 100 * MS, "both were asked again and again"
+    assert not record.doubtful
+    assert sum(len(server.statements) for server in servers.values()) < 250
 
 
 # --- Pgpool
@@ -290,7 +332,7 @@ class Pgpool:
             bird = Canary(self.server.address, LOGIN, Clock(), self.pace)
             self.pace.hasten()
             async with running(bird.run):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)  # until every session is there
                 yield bird
 
 
@@ -316,6 +358,46 @@ async def test_the_canary_sees_an_outage_to_the_write():
     assert t6_ns is not None
     assert abs(t1_ns - from_ns) < 15 * MS
     assert 0 <= t6_ns - to_ns < 15 * MS
+
+
+async def test_the_services_outage_is_that_of_the_load_and_the_canary_together():
+    pgpool, clock = Pgpool(), Clock()
+    recorder = Recorder(clock, Windows(), lambda event: None)
+    load = recorder.tally("w", "write", OpClass.WRITE)
+    async with pgpool.written_to() as bird:
+        watch = Watch(Sources(pgpool.pace, Record(), canary=bird, runs={"nothing": asyncio.Event().wait}), clock)  # type: ignore[dict-item]
+        watch.follow(recorder)
+        async with watch.running():
+            fault = watch.before()
+            watch.injecting(fault, clock.now())
+            pgpool.read_only = True
+            await asyncio.sleep(0.15)
+            acked_ns = clock.now()
+            load.record_ok(acked_ns, acked_ns, acked_ns)
+            await asyncio.sleep(0.3)
+            pgpool.read_only = False
+            await asyncio.sleep(0.2)
+    assert fault.service is not None
+    assert fault.canary is not None
+    assert fault.closed_ns is not None
+    together, alone = fault.service.longest_gap(fault.closed_ns), fault.canary.longest_gap(fault.closed_ns)
+    assert together.from_ns == acked_ns, "the load's write ended the first part of the canary's outage"
+    assert together.to_ns == alone.to_ns
+    assert together.length_ns > 250 * MS
+    assert alone.length_ns - together.length_ns > 100 * MS
+    end_ns = clock.now()
+    load.record_ok(end_ns, end_ns, end_ns)
+    assert fault.service.last_ack_ns < end_ns, "it is followed no longer"
+
+
+async def test_the_canary_asks_for_sessions_one_after_the_other():
+    pgpool = Pgpool()
+    async with pgpool.written_to():
+        pgpool.server.accepts = False
+        pgpool.server.break_off()
+        connects = pgpool.server.connects
+        await asyncio.sleep(1.0)
+        assert 6 <= pgpool.server.connects - connects <= 12, "however quickly it is turned away"
 
 
 async def test_the_canary_opens_anew_a_session_that_refuses_for_too_long(monkeypatch: pytest.MonkeyPatch):

@@ -15,8 +15,9 @@ from chaosbench.model.observation import DcsView, EngineEvent, NodeChange, NodeS
 from chaosbench.model.scenario import Windows
 from chaosbench.observers.engine import ContainerEvents
 from chaosbench.observers.pace import Pace
+from chaosbench.observers.record import Record
 from chaosbench.observers.tail import Tail
-from chaosbench.observers.watch import SETTLED_S, Record, Sources, Watch
+from chaosbench.observers.watch import SETTLED_S, Sources, Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 

@@ -27,7 +27,8 @@ from chaosbench.model.observation import (
 from chaosbench.model.phases import ObserverReport, PhaseReport
 from chaosbench.model.report import Verdict
 from chaosbench.observers.pace import Pace
-from chaosbench.observers.watch import Record, Sources
+from chaosbench.observers.record import Record
+from chaosbench.observers.watch import Sources
 from chaosbench.render import terminal
 
 PHASES = PhaseReport(
@@ -56,8 +57,8 @@ PHASES = PhaseReport(
     etcd_hit=None,
     canary_t1_s=10.1,
     canary_t6_s=29.5,
-    canary_gap_from_s=None,
-    canary_gap_to_s=None,
+    no_write_from_s=10.1,
+    no_write_to_s=29.5,
     engine=(),
 )
 NOTHING = replace(

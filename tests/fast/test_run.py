@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from fakes import ClusterServer, FakeDatabase, unobserved
+from fakes import ClusterServer, FakeDatabase, NodesAlone, unobserved
 
 from chaosbench.clock import loop_clock
 from chaosbench.cluster.fake import FakeCluster
@@ -209,13 +209,14 @@ async def test_lost_rows_fail_the_rpo():
 
 
 async def test_a_second_primary_is_told_once_and_kept():
-    rig = Rig()
+    rig, nodes = Rig(), NodesAlone()
+    rig.bench = replace(rig.bench, observe=nodes.observe)
 
     def promoted() -> None:
-        rig.database.primaries = frozenset({"pg1", "pg3"})
+        nodes.primaries = frozenset({"pg1", "pg3"})
 
     def demoted() -> None:
-        rig.database.primaries = frozenset({"pg1"})
+        nodes.primaries = frozenset({"pg1"})
 
     rig.at(4, promoted)
     rig.at(7, demoted)

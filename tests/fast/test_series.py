@@ -407,10 +407,9 @@ def test_latencies_of_a_generator_that_was_late_are_not_counted():
 
 def test_every_number_of_a_faults_report_comes_by_itself_whatever_is_added_to_it():
     phases = make_dataclass("P", [("detection_s", float), ("elections", int), ("t0_s", float), ("why", str)])
-    report = make_dataclass(
-        "R", [("rto_s", float), ("at_s", float), ("canary_t1_s", float), ("ok", bool), ("in_", Any)]
-    )
-    found = _figures(report(20.0, 3.0, 4.0, True, phases(7.5, 2, 1.0, "no")))
+    instants = [(name, float) for name in ("at_s", "canary_t1_s", "no_write_from_s", "no_write_to_s")]
+    report = make_dataclass("R", [("rto_s", float), *instants, ("ok", bool), ("in_", Any)])
+    found = _figures(report(20.0, 3.0, 4.0, 5.0, 6.0, True, phases(7.5, 2, 1.0, "no")))
     assert found == {"rto": (20.0, "s"), "detection": (7.5, "s"), "elections": (2.0, "count")}
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 from sinks_cases import Bench
 
 from chaosbench.events import Event, Kind
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.hub import Hub
+from chaosbench.sinks.table import Setting, sinks_of
 
 
 class Sink:
@@ -78,3 +82,16 @@ def test_a_sink_may_come_later_and_go_earlier() -> None:
     hub.say(Kind.RUN_FINISHED)
     assert scenario.heard == ["scenario_started", "close"]
     assert always.heard == ["run_started", "scenario_started", "run_finished"]
+
+
+def test_a_sink_whose_file_cannot_be_opened_costs_that_file_alone(tmp_path: Path) -> None:
+    bench, stream, witness = Bench(), io.StringIO(), Sink("witness")
+    (tmp_path / "intervals.hlog").mkdir()
+    setting = Setting(clock=bench.clock, anchor=bench.clock.anchor(), stream=stream, directory=tmp_path)
+    hub = Hub([witness, *sinks_of(setting)], bench.clock)
+    hub.say(Kind.STAGE, name="load", detail="")
+    hub.tick(bench.recorder)
+    hub.close()
+    assert witness.heard == ["stage", "sink_failed", "tick", "close"]
+    assert "intervals" in stream.getvalue()
+    assert (tmp_path / "events.jsonl").read_text().count("sink_failed") == 1

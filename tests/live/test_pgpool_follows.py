@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from conftest import docker
 
 from chaosbench import postgres
 from chaosbench.clock import Clock, to_ns, to_s
@@ -20,7 +21,7 @@ from chaosbench.injectors.injection import injected
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
-from chaosbench.model.cluster import Address, Snapshot
+from chaosbench.model.cluster import Address, Role, Snapshot
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
@@ -128,3 +129,19 @@ async def test_after_a_switchover(cluster: DockerCluster):
             pass
         leader_again = await until(cluster, 30, lambda s: s.leader not in (None, old), "another leader")
         await assert_follows(cluster, writer, leader_again, leader_again)
+
+
+async def test_after_pgpool_lost_its_semaphores(cluster: DockerCluster):
+    """What a child that is forked in the very moment of a failover does to it; done by hand here."""
+    (pgpool,) = (await cluster.snapshot()).of(Role.PGPOOL)
+    started = docker("inspect", "--format", "{{.State.StartedAt}}", pgpool.container_id)
+    semaphores = "tail -n +2 /proc/sysvipc/sem | while read _key id _rest; do ipcrm -s $id; done"
+    async with writing(cluster) as writer:
+        docker("exec", "-u", "postgres", pgpool.container_id, "sh", "-c", semaphores)
+        lost = CLOCK.now()
+        deadline = lost + to_ns(20)
+        while docker("inspect", "--format", "{{.State.StartedAt}}", pgpool.container_id) == started:
+            assert CLOCK.now() < deadline, "a Pgpool without locks is put out of the way"
+            await CLOCK.sleep(0.2)
+        restarted = CLOCK.now()
+        await assert_follows(cluster, writer, restarted, restarted)

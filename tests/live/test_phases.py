@@ -20,7 +20,7 @@ from conftest import docker
 
 from chaosbench.cluster.docker import DockerCluster
 
-pytestmark = pytest.mark.unsettled
+pytestmark = pytest.mark.live
 
 PATIENCE = 240
 LOG_S = 0.005
@@ -69,10 +69,16 @@ class Run:
                 found.append((at - self.zero).total_seconds())
         return found
 
-    def first(self, member: str, pattern: str) -> float:
-        found = self.logged(member, pattern)
+    def first(self, member: str, pattern: str, since: float = 0.0) -> float:
+        """Of a step that may have been taken more than once, the first time since then."""
+        found = [at for at in self.logged(member, pattern) if at >= since]
         assert found, f"{member} logged nothing like {pattern!r}"
         return found[0]
+
+    def last(self, member: str, pattern: str, until: float) -> float:
+        found = [at for at in self.logged(member, pattern) if at <= until]
+        assert found, f"{member} logged nothing like {pattern!r} in time"
+        return found[-1]
 
 
 def run(directory: Path, lab: Path, fault: str, duration: str) -> Run:
@@ -101,17 +107,20 @@ def agrees_with_the_logs(found: Run) -> None:
     assert sum(lengths) == pytest.approx(found.fault["rto_s"], abs=0.001)
     assert phases["within_s"]["t4"] <= 0.1, "10 ms is the plan; the machine may be busy with the promotion"
 
+    elected, decided = phases["t3_s"] - ETCD_S, f"set new primary node: {int(new[2:]) - 1}$"
     told = {
         # Patroni logs after its request for the key was answered and some housekeeping in the DCS.
-        "t3": found.first(new, "promoted self to leader by acquiring session lock") - phases["t3_s"],
+        "t3": found.first(new, "promoted self to leader by acquiring session lock", elected) - phases["t3_s"],
         # Between these two lines PostgreSQL leaves recovery; a sample sees it up to 10 ms later.
-        "t4": phases["t4_s"] - found.first(new, "archive recovery complete"),
-        "t5": phases["t5_s"] - found.first("pgpool1", f"set new primary node: {int(new[2:]) - 1}$"),
+        "t4": phases["t4_s"] - found.first(new, "archive recovery complete", elected),
+        # It says so after every attach and detach, and after an earlier election: the last one before T5 counts.
+        "t5": phases["t5_s"] - found.last("pgpool1", decided, phases["t5_s"] + LOG_S),
     }
     print({name: round(seconds, 3) for name, seconds in told.items()})
     assert -ETCD_S <= told["t3"] <= 0.5
     assert -LOG_S - phases["within_s"]["t4"] <= told["t4"] <= 0.1 + phases["within_s"]["t4"]
-    assert found.first(new, "selected new timeline ID") <= phases["t4_s"]
+    assert found.first(new, "selected new timeline ID", elected) <= phases["t4_s"]
+    assert phases["t5_s"] >= found.first("pgpool1", decided, phases["t0_s"]) - LOG_S, "not before it ever decided so"
     assert -LOG_S <= told["t5"] <= 10, "Pgpool decides, starts its processes anew, and then lets a client in"
     in_step = [at for at in found.logged("pgpool1", "follow_patroni: in step") if at >= phases["t5_s"]]
     assert in_step, "the reconciler, too, saw that all is well"
@@ -122,7 +131,8 @@ async def test_a_leader_kill(cluster: DockerCluster, lab_directory: Path, tmp_pa
     found = run(tmp_path, lab_directory, "inject: kill, target: leader, hold: 25s", "50s")
     phases = found.phases
     agrees_with_the_logs(found)
-    assert (phases["path"], phases["elections"]) == ("failover", 1)
+    assert phases["path"] == "failover"
+    assert phases["elections"] >= 1, "one, unless the first who won could not keep it"
     killed = next(stamp["at_s"] for stamp in phases["engine"] if stamp["action"] == "kill")
     assert phases["t0_s"] - LOG_S <= killed <= found.fault["injected_at_s"] + LOG_S, "the engine's own time of it"
     # The lease had up to a second more than etcd tells, and etcd looks for expired ones every half second.

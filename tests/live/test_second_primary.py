@@ -17,7 +17,7 @@ from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.errors import ClusterUnavailable
 
-pytestmark = pytest.mark.unsettled
+pytestmark = pytest.mark.live
 
 CONFIGURATION = "/etc/patroni-chaosbench.json"
 BODY = """
@@ -60,25 +60,16 @@ async def test_a_second_primary_is_reported(mended: DockerCluster, lab_directory
     episode = summary["consistency"]["double_primary"][0]
     assert episode["nodes"] == sorted([leader.name, replica.name])
     assert episode["to_s"] - episode["from_s"] < 14
-    agrees(summary, leader.name, replica.name)
-    assert code == (1 if summary["consistency"]["split_brain"] else 0), run.output
+    no_client_was_sent_there(summary, leader.name)
+    assert code == 0, run.output
 
 
-def agrees(summary: dict[str, Any], leader: str, second: str) -> None:
-    """Patroni demotes the second one in a few seconds; whatever it acknowledged until then is lost with its timeline.
+def no_client_was_sent_there(summary: dict[str, Any], leader: str) -> None:
+    """Patroni demotes the second one in a few seconds; until then it writes a timeline of its own, which will be lost.
 
-    Whether it gets to do that is up to what steers Pgpool. If it does, it is a split brain, and has to be told.
+    It does not hold the leader key, so the lab's Pgpool is not told to follow it.
     """
-    rows = {served["node"]: served["rows"] for served in summary["consistency"]["served"]}
-    strays = rows.pop(second, 0)
-    assert set(rows) == {leader}
-    assert summary["ledger"]["lost"] == strays
     print(json.dumps(summary["consistency"]), json.dumps(summary["ledger"]["losses"]))
-    if not strays:
-        assert summary["consistency"]["split_brain"] == []
-        return
-    (split,) = summary["consistency"]["split_brain"]
-    assert (split["node"], split["successor"]) == (leader, second)
-    assert split["successor_timeline"] > split["timeline"]
-    assert "split brain" in summary["why"]
-    assert summary["ledger"]["losses"]["nodes"] == [second]
+    assert {served["node"] for served in summary["consistency"]["served"]} == {leader}
+    assert summary["consistency"]["split_brain"] == []
+    assert summary["ledger"]["lost"] == 0

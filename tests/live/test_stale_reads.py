@@ -15,7 +15,7 @@ from runs import running, scenario
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.model.cluster import Member
 
-pytestmark = pytest.mark.unsettled
+pytestmark = pytest.mark.live
 
 HELD_S = 3.0
 BODY = """

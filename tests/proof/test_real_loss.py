@@ -31,7 +31,7 @@ from chaosbench.cluster.labfiles import read_lab
 from chaosbench.model.cluster import Member, Role, Snapshot
 
 pytestmark = [
-    pytest.mark.unsettled,
+    pytest.mark.proof,
     pytest.mark.skipif(
         os.geteuid() != 0 or not shutil.which("nsenter") or not shutil.which("iptables"),
         reason="cutting a container's network from outside takes root, nsenter and iptables",

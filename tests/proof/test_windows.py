@@ -40,6 +40,7 @@ import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from peers import Postgres, Proxy
+from realtime import scheduled_first
 
 from chaosbench.clock import NS, Clock
 from chaosbench.engine.engine import Engine, without_gc_pauses
@@ -52,7 +53,7 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.windows import Window
 from chaosbench.workload import Context, LedgerWorkload, SelectOnly
 
-pytestmark = pytest.mark.unsettled
+pytestmark = pytest.mark.proof
 
 MS = 1_000_000
 TOLERANCE = 10 * MS
@@ -182,7 +183,7 @@ def _run(faults: Sequence[Fault], **stream: object) -> Observed:
                 await asyncio.sleep(PAUSE)
         return observed
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with scheduled_first(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
 
 
