@@ -22,6 +22,7 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     FAULT_INJECTING = "fault_injecting"
     FAULT_INJECTED = "fault_injected"
+    FAULT_LOST = "fault_lost"
     FAULT_HEALED = "fault_healed"
     FAULT_FAILED = "fault_failed"
     HEAL_FAILED = "heal_failed"

@@ -15,7 +15,7 @@ from pathlib import Path
 from chaosbench.clock import Clock, to_s
 from chaosbench.cluster.compose import Compose, have_base_image, make_base_image
 from chaosbench.cluster.docker import DockerCluster
-from chaosbench.cluster.health import await_healthy
+from chaosbench.cluster.health import PATIENCE_S, await_healthy
 from chaosbench.errors import ClusterUnavailable, UsageError
 from chaosbench.model.cluster import BackendView, Member, NodeView, Role, RunState, Snapshot
 
@@ -107,7 +107,7 @@ async def down(lab: Path, report: Report, volumes: bool = False) -> None:
 async def status(lab: Path) -> LabStatus:
     """The lab now; ClusterUnavailable when no engine answers or the lab is not up."""
     async with DockerCluster.at(lab) as cluster:
-        snapshot = await cluster.snapshot()
+        snapshot = await cluster.snapshot(PATIENCE_S)
     return LabStatus(snapshot, snapshot.problems())
 
 

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
 
-from chaosbench.model.cluster import Address, Happening, Login, Member, RunState, Snapshot
+from chaosbench.model.cluster import Address, Executed, Happening, Helper, Login, Member, RunState, Snapshot
+
+PATIENCE_S = 1.0
+"""How long a part is given to say how it stands, in seconds, where the answer is wanted at once."""
 
 
 class Cluster(Protocol):
@@ -26,8 +29,8 @@ class Cluster(Protocol):
         """The application's login."""
         ...
 
-    async def snapshot(self) -> Snapshot:
-        """The cluster now. A part that stays silent is shown as such, never waited for."""
+    async def snapshot(self, patience: float = PATIENCE_S) -> Snapshot:
+        """The cluster now. A part that stays silent for ``patience`` seconds is shown as such."""
         ...
 
     async def state(self, member: Member) -> RunState:
@@ -48,6 +51,66 @@ class Cluster(Protocol):
 
     async def unpause(self, member: Member) -> None:
         """Thaw the member if it is frozen."""
+        ...
+
+    async def stop(self, member: Member, grace: float) -> None:
+        """SIGTERM, and SIGKILL after ``grace`` seconds; nothing happens when the member does not run."""
+        ...
+
+    async def restart(self, member: Member, grace: float) -> None:
+        """Stop it so, and start it at once."""
+        ...
+
+    async def inspect(self, member: Member) -> Mapping[str, Any]:
+        """The member's container as the engine describes it (Docker's inspect)."""
+        ...
+
+    async def limit(self, member: Member, limits: Mapping[str, int]) -> None:
+        """Change the container's limits while it runs, by the names that ``HostConfig`` gives them."""
+        ...
+
+    async def disconnect(self, member: Member, network: str) -> None:
+        """Take the member off a network."""
+        ...
+
+    async def connect(self, member: Member, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Put the member on a network again, with the endpoint's settings as ``inspect`` told them."""
+        ...
+
+    async def execute(
+        self, member: Member, command: Sequence[str], *, user: str = "", timeout: float = 15.0
+    ) -> Executed:
+        """Run a command inside the member's container; its own failure is in the answer.
+
+        FaultError when it could not be run: a frozen or stopped container takes none.
+        """
+        ...
+
+    async def assist(self, member: Member, helper: Helper, timeout: float = 20.0) -> Executed:
+        """Run a helper container beside the member to its end, and remove it."""
+        ...
+
+    async def station(self, member: Member, helper: Helper, name: str, lifetime: float) -> None:
+        """Start a helper container beside the member and leave it there; returns when it runs.
+
+        ``name`` is its own; one of that name that is there already is replaced.
+        It is told its ``lifetime`` in seconds (``CHAOSBENCH_LIFETIME``) and must
+        undo its fault and end by then, also when it is asked to stop.
+        """
+        ...
+
+    async def stationed(self, name: str) -> RunState | None:
+        """How a helper container stands; None when there is none of that name."""
+        ...
+
+    async def dismiss(self, name: str, grace: float = 10.0) -> None:
+        """Stop a helper container, so that it undoes its fault, and remove it. Nothing happens when it is gone."""
+        ...
+
+    async def patroni(
+        self, member: Member, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: float = 10.0
+    ) -> tuple[int, str]:
+        """Ask the member's Patroni; HTTP status and text. FaultError when it is not reached."""
         ...
 
     async def switchover(self, leader: Member, candidate: Member | None) -> None:

@@ -1,6 +1,6 @@
-"""The container engine as chaosbench uses it: labelled containers, and four verbs on one of them.
+"""The container engine as chaosbench uses it: labelled containers, and deeds done to one of them.
 
-Every call is bounded in time, and every verb first asks the engine, by the
+Every call is bounded in time, and every deed first asks the engine, by the
 container's id, whether it carries the lab's label: no other container is touched.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import aiodocker
 from aiodocker.containers import DockerContainer
@@ -22,7 +22,6 @@ LAB_LABEL = "io.chaosbench.lab"
 ROLE_LABEL = "io.chaosbench.role"
 MEMBER_LABEL = "io.chaosbench.member"
 
-Verb = Literal["kill", "start", "pause", "unpause"]
 T = TypeVar("T")
 
 _LOOK_S = 5.0
@@ -35,13 +34,18 @@ _STATES = {"running": RunState.RUNNING, "paused": RunState.PAUSED, "restarting":
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container as the engine describes it. ``ports`` maps a container's port to where it is published."""
+    """One container as the engine describes it.
+
+    ports:  a container's port, to where it is published
+    shown:  the whole description
+    """
 
     id: str
     name: str
     labels: Mapping[str, str]
     state: RunState
     ports: Mapping[int, Address]
+    shown: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Engine:
@@ -56,17 +60,22 @@ class Engine:
 
     async def labelled(self) -> tuple[Container, ...]:
         """All containers of the lab, running or not, by name; ClusterUnavailable when there is none."""
-        label = LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
-        filters = json.dumps({"label": [label]})
-        found = await self._look(lambda docker: docker.containers.list(all="true", filters=filters))
-        if not found:
-            raise ClusterUnavailable(f"no container carries the label {label}: start the lab with `chaosbench lab up`")
-        shown = await self._look(lambda _: asyncio.gather(*(_show(container) for container in found)))
-        containers = sorted((c for c in shown if c is not None), key=lambda container: container.name)
+        containers = await self.everything()
+        if not containers:
+            raise ClusterUnavailable(
+                f"no container carries the label {self._label}: start the lab with `chaosbench lab up`"
+            )
         labs = {container.labels[LAB_LABEL] for container in containers}
         if len(labs) > 1:
             raise ClusterUnavailable(f"several labs are on this engine ({', '.join(sorted(labs))}): choose with --lab")
-        return tuple(containers)
+        return containers
+
+    async def everything(self) -> tuple[Container, ...]:
+        """All containers of the lab, by name; none when it is not up."""
+        filters = json.dumps({"label": [self._label]})
+        found = await self._look(lambda docker: docker.containers.list(all="true", filters=filters))
+        shown = await self._look(lambda _: asyncio.gather(*(_show(container) for container in found)))
+        return tuple(sorted((c for c in shown if c is not None), key=lambda container: container.name))
 
     async def inspect(self, container_id: str) -> Container:
         """One container afresh; TargetError when it is gone or does not carry the lab's label."""
@@ -81,24 +90,25 @@ class Engine:
             )
         return container
 
-    async def act(self, verb: Verb, container_id: str) -> None:
-        """Do ``verb`` to a labelled container. FaultError with the engine's own words when it refuses."""
+    async def act(
+        self,
+        verb: str,
+        container_id: str,
+        deed: Callable[[DockerContainer, aiodocker.Docker], Awaitable[T]],
+        seconds: float = _ACT_S,
+    ) -> T:
+        """Do ``deed`` to a labelled container. FaultError with the engine's own words when it refuses."""
         container = await self.inspect(container_id)
+        return await self.order(
+            f"{verb} {container.name}", lambda docker: deed(docker.containers.container(container_id), docker), seconds
+        )
 
-        async def act(docker: aiodocker.Docker) -> None:
-            target = docker.containers.container(container_id)
-            deeds: Mapping[Verb, Callable[[], Awaitable[None]]] = {
-                "kill": target.kill,
-                "start": target.start,
-                "pause": target.pause,
-                "unpause": target.unpause,
-            }
-            await deeds[verb]()
-
+    async def order(self, words: str, deed: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float = _ACT_S) -> T:
+        """Have the engine do something; FaultError with its own words when it refuses."""
         try:
-            await self._ask(act, _ACT_S)
+            return await self._ask(deed, seconds)
         except aiodocker.DockerError as error:
-            raise FaultError(f"docker {verb} {container.name}: {error.message}") from error
+            raise FaultError(f"docker {words}: {error.message}") from error
 
     async def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to containers of the lab from now on. Ends when the engine ends the stream, or is not there.
@@ -106,8 +116,7 @@ class Engine:
         aiodocker's stream does not come back by itself, and only the first
         subscription's filters count: so each call has a connection of its own.
         """
-        label = LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
-        filters = json.dumps({"type": ["container"], "label": [label]})
+        filters = json.dumps({"type": ["container"], "label": [self._label]})
         try:
             docker = aiodocker.Docker()
         except (AssertionError, ValueError):  # how aiodocker says that it found no socket at all
@@ -123,6 +132,10 @@ class Engine:
             streaming.cancel()
             await asyncio.gather(streaming, return_exceptions=True)
             await docker.close()
+
+    @property
+    def _label(self) -> str:
+        return LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
 
     async def close(self) -> None:
         """Let go of the engine's socket."""
@@ -171,6 +184,7 @@ def _container(shown: Mapping[str, Any]) -> Container:
         labels=shown["Config"]["Labels"] or {},
         state=_STATES.get(shown["State"]["Status"], RunState.EXITED),
         ports=_ports(shown),
+        shown=shown,
     )
 
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from chaosbench import postgres
-from chaosbench.cluster import patroni
-from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container, Engine
+from chaosbench.cluster import PATIENCE_S, patroni
+from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container
+from chaosbench.cluster.deeds import Deeds
 from chaosbench.cluster.labfiles import LabFiles, read_lab
-from chaosbench.errors import ClusterUnavailable, InjectionError
-from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.errors import ClusterUnavailable, FaultError, InjectionError
+from chaosbench.model.cluster import (
+    Address,
+    BackendView,
+    Happening,
+    Login,
+    Member,
+    NodeView,
+    Role,
+    RunState,
+    Snapshot,
+)
 
 SERVICES = {
     Role.POSTGRES: {"sql": 5432, "patroni": 8008},
@@ -22,16 +34,15 @@ SERVICES = {
 }
 """What each role listens on inside its container."""
 
-_PART_S = 1.0
 _SETTINGS_S = 5.0
 
 
-class DockerCluster:
+class DockerCluster(Deeds):
     """A :class:`~chaosbench.cluster.Cluster` of containers that carry chaosbench's labels."""
 
     def __init__(self, files: LabFiles) -> None:
         self._files = files
-        self._engine = Engine(files.project)
+        super().__init__(files.project)
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -44,15 +55,15 @@ class DockerCluster:
         """The application's login."""
         return self._files.login
 
-    async def snapshot(self) -> Snapshot:
-        """The cluster now; each part is given a second, all at once. One that does not run is not asked."""
+    async def snapshot(self, patience: float = PATIENCE_S) -> Snapshot:
+        """The cluster now; all parts are asked at once. One that does not run is not asked."""
         members = await self._members()
         asked = [member for member in members if member.state is RunState.RUNNING]
         nodes = [member for member in asked if member.role is Role.POSTGRES]
         pgpools = [member for member in asked if member.role is Role.PGPOOL]
         views, backends = await asyncio.gather(
-            asyncio.gather(*(self._node(member) for member in nodes)),
-            asyncio.gather(*(self._backends(member) for member in pgpools)),
+            asyncio.gather(*(self._node(member, patience) for member in nodes)),
+            asyncio.gather(*(self._backends(member, patience) for member in pgpools)),
         )
         silent = {member.name: NodeView() for member in members if member.role is Role.POSTGRES}
         return Snapshot(
@@ -61,26 +72,16 @@ class DockerCluster:
             backends={member.name: rows for member, rows in zip(pgpools, backends, strict=True) if rows is not None},
         )
 
-    async def state(self, member: Member) -> RunState:
-        """Whether the member's container runs, asked afresh and by id."""
-        return (await self._engine.inspect(member.container_id)).state
-
-    async def kill(self, member: Member) -> None:
-        """SIGKILL the member's container."""
-        await self._engine.act("kill", member.container_id)
-
-    async def start(self, member: Member) -> None:
-        """Start the member's container; nothing happens when it runs."""
-        await self._engine.act("start", member.container_id)
-
-    async def pause(self, member: Member) -> None:
-        """Freeze every process of the member."""
-        await self._engine.act("pause", member.container_id)
-
-    async def unpause(self, member: Member) -> None:
-        """Thaw the member; nothing happens when it is not frozen."""
-        if await self.state(member) is RunState.PAUSED:
-            await self._engine.act("unpause", member.container_id)
+    async def patroni(
+        self, member: Member, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: float = 10.0
+    ) -> tuple[int, str]:
+        """Ask the member's Patroni."""
+        address = member.ports.get("patroni")
+        if address is None:
+            raise FaultError(f"{member.name} publishes no Patroni port")
+        return await patroni.request(
+            self._http, address, self._files.patroni_password, method, path, body=body, seconds=timeout
+        )
 
     async def switchover(self, leader: Member, candidate: Member | None) -> None:
         """Ask Patroni to hand leadership over; InjectionError with Patroni's own words when it refuses."""
@@ -94,7 +95,7 @@ class DockerCluster:
         """Patroni's history of the timelines, as the first member that answers tells it."""
         for member in await self._members():
             if member.role is Role.POSTGRES and member.state is RunState.RUNNING and "patroni" in member.ports:
-                found = await patroni.history(self._http, member.ports["patroni"], _PART_S)
+                found = await patroni.history(self._http, member.ports["patroni"], PATIENCE_S)
                 if found is not None:
                     return found
         return {}
@@ -140,17 +141,17 @@ class DockerCluster:
         found = (_member(container) for container in await self._engine.labelled())
         return tuple(sorted((member for member in found if member is not None), key=lambda member: member.name))
 
-    async def _node(self, node: Member) -> NodeView:
+    async def _node(self, node: Member, patience: float) -> NodeView:
         address = node.ports.get("patroni")
-        return NodeView() if address is None else await patroni.ask(self._http, address, _PART_S)
+        return NodeView() if address is None else await patroni.ask(self._http, address, patience)
 
-    async def _backends(self, pgpool: Member) -> dict[str, BackendView] | None:
+    async def _backends(self, pgpool: Member, patience: float) -> dict[str, BackendView] | None:
         """Pgpool's own view, by host name, which in the lab is the member's name; None when it does not answer."""
         address = pgpool.ports.get("sql")
         if address is None:
             return None
         try:
-            rows = await postgres.fetch(address, self.login, "SHOW POOL_NODES", timeout=_PART_S)
+            rows = await postgres.fetch(address, self.login, "SHOW POOL_NODES", timeout=patience)
         except postgres.QueryError:
             return None
         return {row["hostname"]: BackendView(status=row["status"], role=row["role"]) for row in rows}

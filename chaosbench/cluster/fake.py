@@ -11,14 +11,26 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 
 from chaosbench.clock import Clock, to_ns
+from chaosbench.cluster import PATIENCE_S
+from chaosbench.cluster.fake_deeds import FakeDeeds
 from chaosbench.errors import ChaosbenchError, FaultError, InjectionError, TargetError
-from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.model.cluster import (
+    Address,
+    BackendView,
+    Happening,
+    Login,
+    Member,
+    NodeView,
+    Role,
+    RunState,
+    Snapshot,
+)
 
 NODES = ("pg1", "pg2", "pg3")
 _ROLES = {**dict.fromkeys(NODES, Role.POSTGRES), "etcd1": Role.ETCD, "pgpool1": Role.PGPOOL}
 
 
-class FakeCluster:
+class FakeCluster(FakeDeeds):
     """A :class:`~chaosbench.cluster.Cluster` that needs nothing but a clock.
 
     failover_delay:  seconds without a leader before another node is elected
@@ -30,6 +42,7 @@ class FakeCluster:
     """
 
     def __init__(self, clock: Clock, *, failover_delay: float = 5.0, demote_after: float = 10.0) -> None:
+        super().__init__()
         self._clock = clock
         self.failover_delay = failover_delay
         self.demote_after = demote_after
@@ -49,7 +62,7 @@ class FakeCluster:
         """A login that opens nothing."""
         return Login("chaosbench", "secret", "chaosbench")
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, patience: float = PATIENCE_S) -> Snapshot:
         """The cluster now."""
         self._settle()
         up = self.states["pgpool1"] is RunState.RUNNING and self.leader is not None
@@ -78,6 +91,15 @@ class FakeCluster:
     async def unpause(self, member: Member) -> None:
         """It goes on at once."""
         await self._act("unpause", member, RunState.RUNNING)
+
+    async def stop(self, member: Member, grace: float) -> None:
+        """It is gone at once."""
+        if self.states[self._known(member)] is not RunState.EXITED:
+            await self._act("stop", member, RunState.EXITED)
+
+    async def restart(self, member: Member, grace: float) -> None:
+        """It runs at once; what was stationed beside it is gone."""
+        await self._act("restart", member, RunState.RUNNING)
 
     async def switchover(self, leader: Member, candidate: Member | None) -> None:
         """The candidate, or the first other node that runs, leads at once."""

@@ -10,6 +10,8 @@ from chaosbench.errors import ClusterUnavailable
 from chaosbench.model.cluster import Snapshot
 
 POLL_S = 0.5
+PATIENCE_S = 5.0
+"""Given to each part: on a machine with much to do Pgpool, which asks every backend first, takes its time."""
 CLEAN = 2
 """Healthy snapshots in a row that are believed; one alone may fall between two changes."""
 
@@ -29,7 +31,7 @@ async def await_healthy(
     clean = 0
     told: tuple[str, ...] | None = None
     while True:
-        snapshot = await cluster.snapshot()
+        snapshot = await cluster.snapshot(PATIENCE_S)
         problems = snapshot.problems()
         if problems != told:
             on_progress(problems)

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from chaosbench.errors import InjectionError
+from chaosbench.errors import FaultError, InjectionError
 from chaosbench.model.cluster import Address, NodeView
 
 USER = "patroni"
@@ -68,16 +68,33 @@ async def switchover(
 ) -> None:
     """Ask the leader's Patroni to hand over; returns when another node leads. InjectionError in Patroni's words."""
     wish = {"leader": leader} | ({"candidate": candidate} if candidate else {})
+    try:
+        status, text = await request(http, address, password, "POST", "/switchover", body=wish, seconds=_SWITCHOVER_S)
+    except FaultError as error:
+        raise InjectionError(f"switchover from {leader}: {error}") from error
+    if status != 200:
+        raise InjectionError(f"switchover from {leader}: Patroni answered {status}: {text}")
+
+
+async def request(
+    http: aiohttp.ClientSession,
+    address: Address,
+    password: str,
+    method: str,
+    path: str,
+    *,
+    body: Mapping[str, Any] | None,
+    seconds: float,
+) -> tuple[int, str]:
+    """One request to a node's Patroni, logged in; status and text on one line. FaultError when it is not reached."""
     headers = {"Authorization": "Basic " + b64encode(f"{USER}:{password}".encode()).decode()}
     try:
         async with (
-            asyncio.timeout(_SWITCHOVER_S),
-            http.post(f"http://{address}/switchover", json=wish, headers=headers) as response,
+            asyncio.timeout(seconds),
+            http.request(method, f"http://{address}{path}", json=body, headers=headers) as response,
         ):
-            text = " ".join((await response.text()).split())
-            if response.status != 200:
-                raise InjectionError(f"switchover from {leader}: Patroni answered {response.status}: {text}")
+            return response.status, " ".join((await response.text()).split())
     except TimeoutError:
-        raise InjectionError(f"switchover from {leader}: no answer from Patroni within {_SWITCHOVER_S:g} s") from None
+        raise FaultError(f"no answer from Patroni within {seconds:g} s") from None
     except aiohttp.ClientError as error:
-        raise InjectionError(f"switchover from {leader}: Patroni at {address} is not reachable: {error}") from error
+        raise FaultError(f"Patroni at {address} is not reachable: {error}") from error

@@ -1,9 +1,10 @@
 """Faults. One file each; ``table.py`` lists them; ``injection.py`` puts one in place and takes it away.
 
-An injector is its YAML settings plus two verbs. ``inject`` acts on one member;
-``heal`` is idempotent: it looks first, acts on the difference, and is safe to
-call when nothing was injected. Nothing else in chaosbench knows which faults
-there are.
+An injector is its YAML settings plus a few verbs, each about one member. Nothing
+else in chaosbench knows which faults there are. ``look`` says what healing will
+need, and its answer is on disk before anything is touched; so whoever finds the
+settings, the member and that answer written down can heal, also when the
+process that injected is gone.
 """
 
 from __future__ import annotations
@@ -12,23 +13,30 @@ from typing import ClassVar, Protocol
 
 from chaosbench.cluster import Cluster
 from chaosbench.model.cluster import Member, Role
+from chaosbench.model.faults import Before, Need, Part
 
 
-class Fault(Protocol):
+class Injector(Protocol):
     """What every injector class provides.
 
-    kind:     its name in the YAML
-    hits:     the roles that it can act on
-    target:   role or member name, resolved when the fault is injected
-    hold:     seconds from injection to healing
+    kind:      its name in the YAML
+    hits:      the roles that it can act on
+    touches:   the part of a member that it takes hold of, for the conflict check
+    needs:     what the machine and the lab must offer
+    disables:  whether the member is out of service meanwhile: counts towards the blast radius
+    target:    what it is to hit, resolved when it is injected
+    hold:      seconds from injection to healing; 0 for what is over at once and leaves nothing to be seen
     """
 
     kind: ClassVar[str]
     hits: ClassVar[frozenset[Role]]
+    touches: ClassVar[Part]
+    needs: ClassVar[frozenset[Need]]
+    disables: ClassVar[bool]
 
     @property
     def target(self) -> str:
-        """Role or member name, resolved when the fault is injected."""
+        """What to hit, in the words of ``targets.py``."""
         ...
 
     @property
@@ -36,14 +44,25 @@ class Fault(Protocol):
         """Seconds from injection to healing."""
         ...
 
-    async def inject(self, cluster: Cluster, member: Member) -> None:
+    async def look(self, cluster: Cluster, member: Member) -> Before:
+        """What ``heal`` will need to know of the member's state now. Changes nothing."""
+        ...
+
+    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         """Put the fault in place. Returns when it is."""
         ...
 
-    async def heal(self, cluster: Cluster, member: Member) -> None:
-        """Undo it: inspect, act on the difference. Returns when the member is as before."""
+    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
+        """Whether the fault is in place now, by looking at the member itself. Changes nothing."""
         ...
 
-    def remedy(self, member: Member) -> str:
+    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
+        """Undo it: inspect, act on the difference. Returns when the member is as before.
+
+        Idempotent, and safe when nothing, or half of it, was injected.
+        """
+        ...
+
+    def remedy(self, member: Member, before: Before) -> str:
         """A shell command that heals by hand."""
         ...

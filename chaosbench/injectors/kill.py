@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from chaosbench.cluster import Cluster
 from chaosbench.model.cluster import Member, Role, RunState
+from chaosbench.model.faults import NOTHING, Before, Need, Part
 from chaosbench.model.scenario import STRICT
 from chaosbench.units import Seconds
 
@@ -23,19 +24,30 @@ class Kill:
 
     kind: ClassVar[str] = "kill"
     hits: ClassVar[frozenset[Role]] = frozenset(Role)
+    touches: ClassVar[Part] = Part.CONTAINER
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    disables: ClassVar[bool] = True
 
     target: str
     hold: Seconds = Field(default=15.0, gt=0)
 
-    async def inject(self, cluster: Cluster, member: Member) -> None:
+    async def look(self, cluster: Cluster, member: Member) -> Before:
+        """Nothing: a member that is hit runs, and shall run afterwards."""
+        return NOTHING
+
+    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         """Kill it."""
         await cluster.kill(member)
 
-    async def heal(self, cluster: Cluster, member: Member) -> None:
+    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
+        """It does not run."""
+        return await cluster.state(member) is not RunState.RUNNING
+
+    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
         """Start it unless it runs."""
-        if await cluster.state(member) is not RunState.RUNNING:
+        if await self.present(cluster, member, before):
             await cluster.start(member)
 
-    def remedy(self, member: Member) -> str:
+    def remedy(self, member: Member, before: Before) -> str:
         """Start the container."""
         return f"docker start {member.container_id[:12]}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chaosbench.injectors import Fault
+from chaosbench.injectors import Injector
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
 
-INJECTORS: dict[str, type[Fault]] = {
+INJECTORS: dict[str, type[Injector]] = {
     "kill": Kill,
     "pause": Pause,
     "switchover": Switchover,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from chaosbench.errors import TargetError
-from chaosbench.injectors import Fault
+from chaosbench.injectors import Injector
 from chaosbench.model.cluster import Member, NodeView, Role, RunState, Snapshot
 
 ROLE_WORDS: dict[str, Role] = {
@@ -46,7 +46,7 @@ _LAB_ROLES = {"pg": Role.POSTGRES, "etcd": Role.ETCD, "pgpool": Role.PGPOOL}
 
 def resolve(
     target: str,
-    injector: Fault,
+    injector: Injector,
     snapshot: Snapshot,
     rng: random.Random,
     containers: Mapping[str, str] | None = None,
@@ -66,7 +66,7 @@ def resolve(
     return member
 
 
-def check_target(target: str, injector: type[Fault]) -> str | None:
+def check_target(target: str, injector: type[Injector]) -> str | None:
     """What is wrong with a target whatever cluster it will meet, and what to write instead; None if nothing is.
 
     A name cannot be known before a cluster is asked. But a word close to a role
@@ -114,11 +114,11 @@ def _closest(word: str, words: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def _hits(injector: Fault | type[Fault]) -> str:
+def _hits(injector: Injector | type[Injector]) -> str:
     return f"it works on {_choices(injector)}"
 
 
-def _choices(injector: Fault | type[Fault]) -> str:
+def _choices(injector: Injector | type[Injector]) -> str:
     words = [word for word, role in ROLE_WORDS.items() if role in injector.hits]
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 

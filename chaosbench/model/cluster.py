@@ -63,6 +63,36 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Executed:
+    """How a command ended: its exit code, and what it printed on both streams."""
+
+    code: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        """It said that it succeeded."""
+        return self.code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A container beside a member, with the tools and rights that the member itself lacks.
+
+    command:       what it runs
+    network, pid:  whether it shares the member's network or process namespace
+    capabilities:  Linux capabilities, such as ``NET_ADMIN``
+    binds:         of the host, as ``/host/path:/path:ro``
+    """
+
+    command: tuple[str, ...]
+    network: bool = False
+    pid: bool = False
+    capabilities: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     """Something that happened to a member's container; ``wall_ns`` is the engine's own time, since the epoch."""
 

@@ -106,9 +106,10 @@ class ErrorWindow:
 class FaultReport:
     """One fault and what the clients' writes lived through because of it.
 
-    member:             the part that was hit (the target, resolved at injection)
+    member:             the part that was hit (the target, resolved at injection); several as in ``pg1, pg2``
     injecting_at_s:     just before the fault was asked for: T0
     injected_at(_s):    when the request had returned; T0 lies between the two
+    lost_at_s:          when it was found gone before its time, as after a restart of the member; null when it stayed
     t1_s, t6_s:         first write that failed; first write acknowledged again that was intended after it
     rto_s:              T6 - T0; 0 when no write failed; null when writes did not come back
     write_gap_s:        longest stretch without an acknowledged write since T0
@@ -134,6 +135,7 @@ class FaultReport:
     leader_before: str | None
     leader_after: str | None
     error_windows: tuple[ErrorWindow, ...]
+    lost_at_s: float | None = None
     error: str | None = None
     phases: PhaseReport | None = None
 

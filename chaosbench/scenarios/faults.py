@@ -7,11 +7,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaosbench.clock import Clock, to_ns
-from chaosbench.cluster import Cluster
+from chaosbench.clock import to_ns
 from chaosbench.errors import ChaosbenchError, FaultError
 from chaosbench.events import Event, Kind
-from chaosbench.injectors.injection import Injection, injected
+from chaosbench.injectors.injection import Hands, injected
+from chaosbench.injectors.life import Injection
 from chaosbench.injectors.targets import resolve
 from chaosbench.observers.watch import FaultWatch, Watch
 from chaosbench.outage import WriteOutage
@@ -43,17 +43,16 @@ class Faults:
     def __init__(
         self,
         plan: Sequence[PlannedFault],
-        cluster: Cluster,
+        hands: Hands,
         recorder: Recorder,
         hub: Hub,
-        clock: Clock,
         seed: str,
         watch: Watch,
     ) -> None:
-        self._cluster = cluster
+        self._hands = hands
         self._recorder = recorder
         self._hub = hub
-        self._clock = clock
+        self._clock = hands.clock
         self._seed = seed
         self._watch = watch
         self.records = tuple(FaultRecord(fault) for fault in plan)
@@ -80,12 +79,13 @@ class Faults:
         plan, injector = record.plan, record.plan.injector
         # One generator a fault: adding a fault to a scenario changes no other fault's choice.
         rng = random.Random(f"{self._seed}/{plan.name}")  # noqa: S311 - not for secrets
-        snapshot = await self._cluster.snapshot()
+        cluster = self._hands.cluster
+        snapshot = await cluster.snapshot()
         record.leader_before = snapshot.leader.name if snapshot.leader else None
-        member = resolve(injector.target, injector, snapshot, rng, await self._cluster.containers())
+        members = (resolve(injector.target, injector, snapshot, rng, await cluster.containers()),)
         await self._watch.look(watch)
         async with injected(
-            plan.name, injector, member, self._cluster, self._clock, lambda event: self._heard(record, event)
+            plan.name, injector, members, self._hands, lambda event: self._heard(record, event)
         ) as injection:
             record.injection = injection
             await self._clock.sleep(injector.hold)

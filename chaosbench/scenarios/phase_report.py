@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chaosbench.clock import NS, to_s
-from chaosbench.injectors.injection import Injection
+from chaosbench.injectors.life import Injection
 from chaosbench.model.cluster import Role
 from chaosbench.model.observation import DcsView, Observations
 from chaosbench.model.phases import EngineStamp, ObserverReport, PhaseReport, Phases, Span
@@ -70,7 +70,7 @@ class _Writer:
         self, found: Phases, fault: FaultWatch, injection: Injection | None, seen: Observations, tail: Tail | None
     ) -> PhaseReport:
         """The report of one fault."""
-        hit = injection.member if injection else None
+        hits = [hit.member for hit in injection.hits] if injection else []
         dcs = fault.dcs or DcsView(found.t0_ns)
         canary_t1_ns, canary_t6_ns = _canary(fault)
         gap = _no_write(fault)
@@ -91,23 +91,23 @@ class _Writer:
             why=found.why,
             lease_ttl_s=dcs.lease_ttl_s,
             etcd_leader=dcs.leader,
-            etcd_hit=hit.name if hit is not None and hit.role is Role.ETCD else None,
+            etcd_hit=", ".join(hit.name for hit in hits if hit.role is Role.ETCD) or None,
             canary_t1_s=self._since(canary_t1_ns),
             canary_t6_s=self._since(canary_t6_ns),
             no_write_from_s=self._since(gap.from_ns if gap else None),
             no_write_to_s=self._since(gap.to_ns if gap else None),
-            engine=self._engine(found.t0_ns, fault, seen, hit.name if hit is not None else ""),
+            engine=self._engine(found.t0_ns, fault, seen, {hit.name for hit in hits}),
         )
 
     def _since(self, at_ns: int | None) -> float | None:
         return None if at_ns is None else to_s(at_ns - self._start_ns)
 
-    def _engine(self, t0_ns: int, fault: FaultWatch, seen: Observations, member: str) -> tuple[EngineStamp, ...]:
+    def _engine(self, t0_ns: int, fault: FaultWatch, seen: Observations, members: set[str]) -> tuple[EngineStamp, ...]:
         until_ns = (fault.over_ns or t0_ns) + _ENGINE_NS
         return tuple(
             EngineStamp(at_s=to_s(event.engine_ns - self._start_ns), action=event.action)
             for event in seen.engine
-            if event.member == member and t0_ns - _ENGINE_NS <= event.engine_ns <= until_ns
+            if event.member in members and t0_ns - _ENGINE_NS <= event.engine_ns <= until_ns
         )
 
 

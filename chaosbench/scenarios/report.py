@@ -130,6 +130,10 @@ def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summa
     if broken:
         verdicts.append(Verdict.UNKNOWN)
         whys.append(f"trouble with {', '.join(broken)}")
+    lost = [fault.name for fault in summary.faults if fault.lost_at_s is not None]
+    if lost:
+        verdicts.append(Verdict.UNKNOWN)
+        whys.append(f"{', '.join(lost)} did not stay in place")
     verdict = worst(tuple(verdicts))
     if verdict is Verdict.UNKNOWN and not whys:
         whys = [f"{one.metric}: {one.why}" for one in expectations if one.verdict is Verdict.UNKNOWN]
@@ -210,13 +214,14 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
         name=record.plan.name,
         injector=record.plan.injector.kind,
         target=record.plan.injector.target,
-        member=injection.member.name if injection else None,
+        member=injection.names if injection else None,
         planned_at_s=record.plan.at,
         injecting_at_s=since(outage.t0_ns if outage else None),
         injected_at_s=since(injected_ns),
         injected_at=date(injected_ns),
         healed_at_s=since(healed_ns),
         healed_at=date(healed_ns),
+        lost_at_s=since(injection.lost_ns if injection else None),
         recovered=recovered,
         rto_s=rto_s,
         t1_s=since(t1_ns),

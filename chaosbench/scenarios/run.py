@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
@@ -25,6 +25,8 @@ from chaosbench.cluster.health import await_healthy
 from chaosbench.engine.engine import Engine, without_gc_pauses
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.events import Event, Kind
+from chaosbench.injectors.injection import Hands
+from chaosbench.injectors.record import Journal, Unwritten
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import LedgerReport, Summary
@@ -53,7 +55,11 @@ Observe = Callable[[Cluster, Snapshot, Clock, Anchor], AbstractAsyncContextManag
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every scenario of a run shares. ``samples``: keep a row of every operation."""
+    """What every scenario of a run shares.
+
+    journal:  where faults are written down before they are injected
+    samples:  keep a row of every operation
+    """
 
     cluster: Cluster
     database: Database
@@ -63,6 +69,7 @@ class Bench:
     seed: int
     stop: asyncio.Event
     observe: Observe
+    journal: Journal = field(default_factory=Unwritten)
     samples: bool = False
     scenario_file: str = ""
 
@@ -114,7 +121,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             ledger.started_ns = recorder.started_ns
             context.registers.begin()
             seed = f"{bench.seed}/{scenario.name}"
-            faults = Faults(scenario.faults, bench.cluster, recorder, bench.hub, clock, seed, watch)
+            hands = Hands(bench.cluster, clock, bench.journal)
+            faults = Faults(scenario.faults, hands, recorder, bench.hub, seed, watch)
             say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
             interrupted = await _measure(scenario, faults, recorder, bench)
             say(Kind.STAGE, name="drain", detail="")

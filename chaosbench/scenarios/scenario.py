@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaosbench.injectors import Fault as Injector
+from chaosbench.injectors import Injector
 from chaosbench.model.scenario import Expectation, StreamSettings, Windows
 from chaosbench.workload import WorkloadSettings
 

@@ -22,7 +22,7 @@ class Happenings:
     """Folds events.
 
     ``faults``       every fault seen, and whether it is in place now
-    ``fault_ends``   how often (fault, result) came about; result: injected, healed, failed, heal_failed
+    ``fault_ends``   how often (fault, result) came about; result: injected, lost, healed, failed, heal_failed
     ``windows``      error windows opened, by class; one that was reopened is not a new one
     ``leaders``      every node that led, and ``leader``, the one that does
     ``scenario``     (scenario, file, seed) while one runs
@@ -51,6 +51,8 @@ class Happenings:
             case Kind.FAULT_INJECTED:
                 self._count_end(data["fault"], "injected")
                 self._set_fault((data["fault"], data["injector"], data["target"]), True)
+            case Kind.FAULT_LOST:
+                self._count_end(data["fault"], "lost")
             case Kind.FAULT_HEALED | Kind.HEAL_FAILED | Kind.FAULT_FAILED:
                 self._fault_ended(event)
             case Kind.WINDOW_OPENED:

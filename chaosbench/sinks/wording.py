@@ -121,6 +121,10 @@ def _fault_healed(data: Data) -> Saying:
     return Saying(f"fault {data['fault']}: healed", "good")
 
 
+def _fault_lost(data: Data) -> Saying:
+    return Saying(f"fault {data['fault']} is not there any more on {data['target']}", "bad", lasting=True)
+
+
 def _fault_failed(data: Data) -> Saying:
     return Saying(f"fault {data['fault']} could not be injected: {data['error']}", "bad", lasting=True)
 
@@ -167,6 +171,7 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.STAGE: lambda data: Saying(stage(data)),
     Kind.FAULT_INJECTING: _fault_injecting,
     Kind.FAULT_INJECTED: _fault_injected,
+    Kind.FAULT_LOST: _fault_lost,
     Kind.FAULT_HEALED: _fault_healed,
     Kind.FAULT_FAILED: _fault_failed,
     Kind.HEAL_FAILED: _heal_failed,

@@ -30,6 +30,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.PROGRESS: {"stage": "data", "done": 400_000, "total": 1_000_000, "unit": "rows"},
     Kind.FAULT_INJECTING: FAULT,
     Kind.FAULT_INJECTED: FAULT,
+    Kind.FAULT_LOST: FAULT,
     Kind.FAULT_HEALED: FAULT,
     Kind.FAULT_FAILED: {"fault": "leader-dies", "error": "pg1 is paused already"},
     Kind.HEAL_FAILED: FAULT

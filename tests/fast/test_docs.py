@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from chaosbench.errors import ChaosbenchError
 from chaosbench.expectations import METRICS, parse_expectation
-from chaosbench.injectors.injection import Patience
+from chaosbench.injectors.healing import Patience
 from chaosbench.injectors.table import INJECTORS
 from chaosbench.injectors.targets import ROLE_WORDS
 from chaosbench.model.scenario import Stage, StreamSettings, Windows

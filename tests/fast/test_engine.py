@@ -82,6 +82,10 @@ async def served(engine: FakeEngine, socket: str) -> AsyncIterator[Engine]:
         await runner.cleanup()
 
 
+async def act(engine: Engine, verb: str, container_id: str) -> None:
+    await engine.act(verb, container_id, lambda container, _: getattr(container, verb)())
+
+
 async def test_no_engine(socket: str):
     engine = Engine()
     with pytest.raises(
@@ -102,7 +106,7 @@ async def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    "ask", [Engine.labelled, lambda engine: engine.inspect("1"), lambda engine: engine.act("kill", "1")]
+    "ask", [Engine.labelled, lambda engine: engine.inspect("1"), lambda engine: act(engine, "kill", "1")]
 )
 async def test_a_frozen_engine(socket: str, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Engine], object]):
     monkeypatch.setattr(containers, "_LOOK_S", 0.1)
@@ -133,7 +137,7 @@ async def test_ports_of_a_stopped_container_are_those_it_was_made_with(socket: s
 async def test_a_labelled_container_is_acted_on(socket: str, verb: str):
     fake = FakeEngine()
     async with served(fake, socket) as engine:
-        await engine.act(verb, "id-of-lab-pg1")
+        await act(engine, verb, "id-of-lab-pg1")
     assert fake.verbs == [verb]
 
 
@@ -143,14 +147,14 @@ async def test_any_other_container_is_not_touched(socket: str, verb: str, lab: s
     fake = FakeEngine(name="database-of-somebody", lab=lab)
     async with served(fake, socket) as engine:
         with pytest.raises(TargetError, match=r"database-of-somebody .* touches only containers that carry its label"):
-            await engine.act(verb, "id-of-database-of-somebody")
+            await act(engine, verb, "id-of-database-of-somebody")
     assert fake.verbs == []
 
 
 async def test_a_container_that_is_gone(socket: str):
     async with served(FakeEngine(), socket) as engine:
         with pytest.raises(TargetError, match="container 0000 is gone"):
-            await engine.act("kill", "0000")
+            await act(engine, "kill", "0000")
 
 
 async def test_the_engines_refusal_in_its_own_words(socket: str):
@@ -158,4 +162,4 @@ async def test_the_engines_refusal_in_its_own_words(socket: str):
     fake.refuse = True
     async with served(fake, socket) as engine:
         with pytest.raises(FaultError, match="docker start lab-pg1: port is taken"):
-            await engine.act("start", "id-of-lab-pg1")
+            await act(engine, "start", "id-of-lab-pg1")

@@ -23,7 +23,7 @@ class Blinking(FakeCluster):
         self.left = pattern
         self.looks = 0
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, patience: float = 1.0) -> Snapshot:
         self.looks += 1
         self.silent = set() if self.left[0] == "o" else {"pg2"}
         self.left = self.left[1:] or self.left
@@ -58,7 +58,7 @@ async def test_the_timeout_lists_what_is_left():
 
 async def test_an_engine_that_is_gone_is_not_waited_for():
     class Gone(FakeCluster):
-        async def snapshot(self) -> Snapshot:
+        async def snapshot(self, patience: float = 1.0) -> Snapshot:
             raise ClusterUnavailable("no answer from the Docker engine")
 
     with pytest.raises(ClusterUnavailable, match="no answer"):

@@ -9,14 +9,17 @@ import pytest
 from chaosbench.clock import loop_clock, to_ns
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.fake import FakeCluster
-from chaosbench.errors import FaultError, HealError, InjectionError
+from chaosbench.errors import ClusterUnavailable, FaultError, HealError, InjectionError
 from chaosbench.events import Event, Kind
-from chaosbench.injectors import Fault
-from chaosbench.injectors.injection import Patience, heal, injected
+from chaosbench.injectors import Injector
+from chaosbench.injectors.healing import Patience, heal
+from chaosbench.injectors.injection import Hands, injected
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
+from chaosbench.injectors.record import Mark
 from chaosbench.injectors.switchover import Switchover
 from chaosbench.model.cluster import Member, RunState
+from chaosbench.model.faults import NOTHING, Before
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -35,9 +38,10 @@ class Bench:
     def kinds(self) -> list[Kind]:
         return [event.kind for event in self.events]
 
-    def injected(self, fault: Fault, name: str = "pg1"):
+    def injected(self, fault: Injector, name: str = "pg1"):
         member = self.cluster.member(name)
-        return injected("the-fault", fault, member, self.cluster, self.clock, self.events.append, PATIENCE)
+        hands = Hands(self.cluster, self.clock, patience=PATIENCE)
+        return injected("the-fault", fault, [member], hands, self.events.append)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ class Bench:
         (Pause(target="leader"), RunState.PAUSED, ["pause", "unpause"]),
     ],
 )
-async def test_in_place_inside_the_block_and_gone_after(fault: Fault, state: RunState, verbs: list[str]):
+async def test_in_place_inside_the_block_and_gone_after(fault: Injector, state: RunState, verbs: list[str]):
     bench = Bench()
     async with bench.injected(fault) as injection:
         assert bench.cluster.states["pg1"] is state
@@ -151,7 +155,7 @@ async def test_a_failed_injection_is_healed_and_told_as_such():
 class Late(Kill):
     """Its order to kill gets stuck, and is carried out long after everybody stopped waiting."""
 
-    async def inject(self, cluster: Cluster, member: Member) -> None:
+    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         asyncio.get_running_loop().call_later(10.5, lambda: cluster.states.update(pg1=RunState.EXITED))
         await asyncio.sleep(100)
 
@@ -194,7 +198,7 @@ async def test_a_heal_that_hangs_is_bounded():
     member = bench.cluster.member("pg1")
     bench.cluster.states["pg1"] = RunState.EXITED
     with pytest.raises(HealError):
-        await heal(Kill(target="leader"), member, bench.cluster, bench.clock, PATIENCE)
+        await heal(Kill(target="leader"), member, NOTHING, bench.cluster, bench.clock, PATIENCE)
     assert asyncio.get_running_loop().time() == pytest.approx(3 * 5 + 2, abs=0.1)
 
 
@@ -228,6 +232,103 @@ async def test_a_timeout_around_the_block_still_works():
 async def test_healing_needs_settings_and_member_alone():
     bench = Bench()
     bench.cluster.states["pg1"] = RunState.EXITED
-    await heal(Kill(target="whatever"), bench.cluster.member("pg1"), bench.cluster, bench.clock)
-    await heal(Kill(target="whatever"), bench.cluster.member("pg1"), bench.cluster, bench.clock)
+    await heal(Kill(target="whatever"), bench.cluster.member("pg1"), NOTHING, bench.cluster, bench.clock)
+    await heal(Kill(target="whatever"), bench.cluster.member("pg1"), NOTHING, bench.cluster, bench.clock)
     assert bench.cluster.calls == [("start", "pg1")]
+
+
+class Kept:
+    """A journal in memory."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.full = full
+        self.marks: list[tuple[str, str]] = []
+
+    async def intend(self, fault: str, injector: Injector, member: Member, before: Before) -> str:
+        if self.full and member.name == "pg2":
+            raise OSError(28, "No space left on device")
+        self.marks.append((member.name, "intent"))
+        return member.name
+
+    async def mark(self, entry: str, mark: Mark) -> None:
+        self.marks.append((entry, mark.value))
+
+
+async def test_several_members_are_hit_and_healed_together():
+    bench, journal = Bench(), Kept()
+    members = [bench.cluster.member("pg2"), bench.cluster.member("pg3")]
+    hands = Hands(bench.cluster, bench.clock, journal, PATIENCE)
+    async with injected("both", Pause(target="all replicas"), members, hands, bench.events.append) as injection:
+        assert {bench.cluster.states[name] for name in ("pg2", "pg3")} == {RunState.PAUSED}
+        assert injection.names == "pg2, pg3"
+    assert {bench.cluster.states[name] for name in ("pg2", "pg3")} == {RunState.RUNNING}
+    assert bench.kinds == [Kind.FAULT_INJECTING, Kind.FAULT_INJECTED, Kind.FAULT_HEALED]
+    for name in ("pg2", "pg3"):
+        assert [mark for entry, mark in journal.marks if entry == name] == ["intent", "applied", "healing", "healed"]
+
+
+async def test_every_intent_is_written_before_anything_is_touched():
+    bench, journal = Bench(), Kept(full=True)
+    members = [bench.cluster.member("pg3"), bench.cluster.member("pg2")]
+    hands = Hands(bench.cluster, bench.clock, journal, PATIENCE)
+    with pytest.raises(InjectionError, match=r"both: .*No space left.*; nothing was done"):
+        async with injected("both", Pause(target="all replicas"), members, hands, bench.events.append):
+            pytest.fail("the block must not run")
+    assert bench.cluster.calls == []
+    assert bench.events == []
+    assert journal.marks == [("pg3", "intent"), ("pg3", "healed")], "nothing is left open"
+
+
+async def test_one_member_that_cannot_be_healed_keeps_no_other_from_it():
+    bench, journal = Bench(), Kept()
+    members = [bench.cluster.member("pg2"), bench.cluster.member("pg3")]
+    hands = Hands(bench.cluster, bench.clock, journal, PATIENCE)
+
+    class Stuck(Pause):
+        async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
+            if member.name == "pg2":
+                await asyncio.sleep(1000)
+            await cluster.unpause(member)
+
+    with pytest.raises(HealError, match="pause on pg2 is not healed"):
+        async with injected("both", Stuck(target="all replicas"), members, hands, bench.events.append):
+            pass
+    assert bench.cluster.states["pg3"] is RunState.RUNNING
+    assert ("pg3", "healed") in journal.marks
+    assert ("pg2", "healed") not in journal.marks, "it stays open, for whoever heals later"
+
+
+async def test_a_fault_that_vanishes_is_told_as_lost_once():
+    bench = Bench()
+    async with bench.injected(Pause(target="leader")) as injection:
+        await bench.clock.sleep(2.5)
+        bench.cluster.states["pg1"] = RunState.RUNNING  # somebody thawed it
+        await bench.clock.sleep(5)
+        assert injection.lost_ns == to_ns(3)
+    assert bench.kinds.count(Kind.FAULT_LOST) == 1
+
+
+async def test_an_engine_that_does_not_answer_is_no_proof_of_a_loss():
+    bench = Bench()
+    async with bench.injected(Pause(target="leader")) as injection:
+        working, bench.cluster.state = bench.cluster.state, unavailable
+        await bench.clock.sleep(5)
+        bench.cluster.state = working
+    assert injection.lost_ns is None
+    assert injection.healed_ns is not None
+
+
+async def unavailable(member: Member) -> RunState:
+    raise ClusterUnavailable("no answer from the Docker engine")
+
+
+async def test_what_is_still_there_after_healing_is_not_called_healed():
+    class Sticky(Pause):
+        async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
+            """Claims to have done it."""
+
+    bench = Bench()
+    with pytest.raises(HealError, match="it is still in place"):
+        async with bench.injected(Sticky(target="leader")):
+            pass
+    assert bench.kinds[-1] is Kind.HEAL_FAILED

@@ -10,8 +10,8 @@ import pytest
 
 from chaosbench.clock import NS, Anchor, Clock
 from chaosbench.expectations import parse_expectation
-from chaosbench.injectors.injection import Injection
 from chaosbench.injectors.kill import Kill
+from chaosbench.injectors.life import Hit, Injection
 from chaosbench.model.cluster import Member, Role, RunState
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import Windows
@@ -49,8 +49,8 @@ def record(
         outage.ack(seconds(t6 - 0.001), seconds(t6))
         for later in range(int(t6) + 1, 101):
             outage.ack(seconds(later - 0.001), seconds(later))
-    injection = Injection(name, "kill", MEMBER, seconds(t0), injected_ns=seconds(t0 + 0.3))
-    injection.healed_ns = None if healed is None else seconds(healed)
+    hit = Hit(MEMBER, healed_ns=None if healed is None else seconds(healed))
+    injection = Injection(name, "kill", (hit,), seconds(t0), injected_ns=seconds(t0 + 0.3))
     return FaultRecord(plan, injection, outage, leader_before="pg1")
 
 

@@ -22,7 +22,7 @@ from chaosbench.errors import (
 )
 from chaosbench.events import Event, Kind
 from chaosbench.expectations import parse_expectation
-from chaosbench.injectors import Fault
+from chaosbench.injectors import Injector
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.model.cluster import RunState, Snapshot
@@ -80,7 +80,7 @@ class Rig:
             scenario_file="text",
         )
 
-    async def run(self, *faults: tuple[float, Fault], **changes: object) -> Summary:
+    async def run(self, *faults: tuple[float, Injector], **changes: object) -> Summary:
         return await run_scenario(scenario(*faults, **changes), self.bench)
 
     def whole(self) -> bool:
@@ -91,7 +91,7 @@ class Rig:
         asyncio.get_running_loop().call_later(seconds, call)
 
 
-def scenario(*faults: tuple[float, Fault], expect: dict[str, str] | None = None, **changes: object) -> Scenario:
+def scenario(*faults: tuple[float, Injector], expect: dict[str, str] | None = None, **changes: object) -> Scenario:
     planned = [
         PlannedFault(name=f"{fault.kind}-{number}", at=at, injector=fault)
         for number, (at, fault) in enumerate(faults, start=1)
@@ -297,7 +297,7 @@ async def test_a_heal_that_fails_keeps_the_results_and_says_what_to_do():
 async def test_an_engine_that_is_gone_at_the_end_does_not_cost_the_results():
     rig = Rig()
 
-    async def gone() -> Snapshot:
+    async def gone(patience: float = 1.0) -> Snapshot:
         raise ClusterUnavailable("the engine does not answer")
 
     def vanish() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chaosbench.errors import TargetError
-from chaosbench.injectors import Fault
+from chaosbench.injectors import Injector
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
@@ -19,7 +19,9 @@ from tests.fast.test_snapshot import HEALTHY, member
 KILL = Kill(target="leader")
 
 
-def resolved(target: str, snapshot: Snapshot = HEALTHY, injector: Fault = KILL, seed: int = 1, **more: object) -> str:
+def resolved(
+    target: str, snapshot: Snapshot = HEALTHY, injector: Injector = KILL, seed: int = 1, **more: object
+) -> str:
     return resolve(target, injector, snapshot, random.Random(seed), **more).name
 
 
@@ -105,7 +107,7 @@ def test_nothing_is_wrong_with(target: str):
         ("chaosbench-pgpool1", Switchover, "switchover cannot hit"),
     ],
 )
-def test_what_can_be_known_without_a_cluster(target: str, injector: type[Fault], said: str):
+def test_what_can_be_known_without_a_cluster(target: str, injector: type[Injector], said: str):
     problem = check_target(target, injector)
     assert problem is not None
     assert said in problem

@@ -10,8 +10,8 @@ from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.errors import InjectionError
-from chaosbench.injectors import Fault
-from chaosbench.injectors.injection import injected
+from chaosbench.injectors import Injector
+from chaosbench.injectors.injection import Hands, injected
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 CLOCK = Clock()
 
 
-async def target_of(fault: Fault, cluster: DockerCluster) -> Member:
+async def target_of(fault: Injector, cluster: DockerCluster) -> Member:
     return resolve(fault.target, fault, await cluster.snapshot(), random.Random(1))
 
 
@@ -39,9 +39,9 @@ async def target_of(fault: Fault, cluster: DockerCluster) -> Member:
     ],
     ids=lambda value: f"{value.kind}-{value.target}" if hasattr(value, "kind") else value,
 )
-async def test_a_container_is_down_while_the_fault_is_active(cluster: DockerCluster, fault: Fault, state: str):
+async def test_a_container_is_down_while_the_fault_is_active(cluster: DockerCluster, fault: Injector, state: str):
     member = await target_of(fault, cluster)
-    async with injected("live", fault, member, cluster, CLOCK) as injection:
+    async with injected("live", fault, [member], Hands(cluster, CLOCK)) as injection:
         assert container_state(member.container_id) == state
     assert container_state(member.container_id) == "running"
     assert injection.injected_ns is not None
@@ -52,7 +52,7 @@ async def test_a_container_is_down_while_the_fault_is_active(cluster: DockerClus
 async def test_a_switchover_moves_the_leader(cluster: DockerCluster):
     fault = Switchover()
     old = await target_of(fault, cluster)
-    async with injected("live", fault, old, cluster, CLOCK):
+    async with injected("live", fault, [old], Hands(cluster, CLOCK)):
         new = patroni_leader(old.container_id)
     assert new not in ("", old.name)
     healthy = await await_healthy(cluster, CLOCK, 60)
@@ -64,7 +64,7 @@ async def test_a_switchover_to_a_candidate(cluster: DockerCluster):
     candidate = (await cluster.snapshot()).replicas[-1]
     fault = Switchover(candidate=candidate.name)
     old = await target_of(fault, cluster)
-    async with injected("live", fault, old, cluster, CLOCK):
+    async with injected("live", fault, [old], Hands(cluster, CLOCK)):
         assert patroni_leader(old.container_id) == candidate.name
 
 
@@ -73,7 +73,7 @@ async def test_a_member_that_is_down_is_left_alone(cluster: DockerCluster):
     member = await target_of(fault, cluster)
     await cluster.pause(member)
     with pytest.raises(InjectionError, match="is paused already"):
-        async with injected("live", fault, member, cluster, CLOCK):
+        async with injected("live", fault, [member], Hands(cluster, CLOCK)):
             pytest.fail("the block must not run")
     assert container_state(member.container_id) == "paused"
 

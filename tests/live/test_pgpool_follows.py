@@ -17,7 +17,7 @@ from chaosbench import postgres
 from chaosbench.clock import Clock, to_ns, to_s
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
-from chaosbench.injectors.injection import injected
+from chaosbench.injectors.injection import Hands, injected
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
@@ -100,7 +100,7 @@ async def test_after_the_leader_was_killed_and_started_again(cluster: DockerClus
     old = (await cluster.snapshot()).leader
     assert old is not None
     async with writing(cluster) as writer:
-        async with injected("kill", Kill(target="leader"), old, cluster, CLOCK):
+        async with injected("kill", Kill(target="leader"), [old], Hands(cluster, CLOCK)):
             leader_again = await until(cluster, 60, lambda s: s.leader not in (None, old), "another leader")
             await writer.back_after(leader_again)
             await CLOCK.sleep(5)
@@ -112,7 +112,7 @@ async def test_after_etcd_was_frozen_for_30_s(cluster: DockerCluster):
     etcd = snapshot.member("etcd1")
     assert etcd is not None
     async with writing(cluster) as writer:
-        async with injected("freeze", Pause(target="etcd"), etcd, cluster, CLOCK) as injection:
+        async with injected("freeze", Pause(target="etcd"), [etcd], Hands(cluster, CLOCK)) as injection:
             assert injection.injected_ns is not None
             demoted = await until(cluster, 29, lambda s: s.leader is None, "the leader steps down without etcd")
             assert not [1 for start, _ in writer.acknowledged if start > demoted], "a write without a leader"
@@ -125,7 +125,7 @@ async def test_after_a_switchover(cluster: DockerCluster):
     old = (await cluster.snapshot()).leader
     assert old is not None
     async with writing(cluster) as writer:
-        async with injected("switchover", Switchover(), old, cluster, CLOCK):
+        async with injected("switchover", Switchover(), [old], Hands(cluster, CLOCK)):
             pass
         leader_again = await until(cluster, 30, lambda s: s.leader not in (None, old), "another leader")
         await assert_follows(cluster, writer, leader_again, leader_again)
