@@ -9,6 +9,7 @@ from typing import Any
 from chaosbench.expectations import METRICS
 from chaosbench.injectors.table import INJECTORS
 from chaosbench.scenarios.loader import load
+from chaosbench.scenarios.plan_table import when
 from chaosbench.scenarios.validate import keys_of
 from chaosbench.workload import WORKLOADS
 
@@ -55,4 +56,4 @@ def _scenarios(file: Path) -> Iterator[str]:
     for scenario in load(file).scenarios:
         yield f"{scenario.name}  {scenario.duration:g} s  {scenario.description}"
         for fault in scenario.faults:
-            yield f"    {fault.at:g} s  {fault.name}"
+            yield f"    {when(fault.schedule)}  {fault.name}"

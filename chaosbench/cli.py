@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from chaosbench import __version__
 from chaosbench.errors import ChaosbenchError
 
 if TYPE_CHECKING:
+    from chaosbench.scenarios.scenario import Scenario
+
     # argparse gives subparsers a type only in its stubs, and only by a private name.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _run_parser(commands)
     _check_parser(commands)
+    _plan_parser(commands)
     _list_parser(commands)
     _export_parser(commands)
     _lab_parser(commands)
@@ -63,6 +67,9 @@ def _run_parser(commands: Commands) -> None:
     run.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where results go (default: runs)")
     run.add_argument("--trial", type=int, metavar="N", help="only trial N of a scenario with trials, with its own seed")
     run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the series of trials in this directory")
+    run.add_argument(
+        "--dry-run", action="store_true", help="check everything, show whom the faults would hit, touch nothing"
+    )
     run.add_argument("--keep-going", action="store_true", help="go on after a scenario that left the cluster broken")
     run.add_argument(
         "--metrics-port",
@@ -83,6 +90,16 @@ def _check_parser(commands: Commands) -> None:
     check = commands.add_parser("check", help="say what is wrong with a scenario file")
     check.add_argument("file", type=Path)
     check.set_defaults(command=_check)
+
+
+def _plan_parser(commands: Commands) -> None:
+    plan = commands.add_parser("plan", help="print when which fault will come, from the seed alone")
+    plan.add_argument("file", type=Path)
+    plan.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
+    plan.add_argument("--seed", type=int, help="as for `run` (default: the file's, or a random one)")
+    plan.add_argument("--trial", type=int, metavar="N", help="only trial N of a scenario with trials")
+    plan.add_argument("--json", action="store_true", help="as JSON, times in seconds")
+    plan.set_defaults(command=_plan)
 
 
 def _list_parser(commands: Commands) -> None:
@@ -141,6 +158,9 @@ def _run(options: argparse.Namespace) -> int:
 
     file, scenarios, series = asked(options.file, tuple(options.only), options.trial, options.resume, options.seed)
 
+    if options.dry_run:
+        seed = options.seed if series is None else series.record.seed
+        return asyncio.run(_rehearse(scenarios, _seed(seed, file.seed), options))
     if options.samples:
         from chaosbench.sinks.samples_file import require_pyarrow
 
@@ -165,6 +185,33 @@ def _run(options: argparse.Namespace) -> int:
         resume=series,
     )
     return uvloop.run(run(request, Console(highlight=False)))
+
+
+async def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.Namespace) -> int:
+    from chaosbench.cluster.docker import DockerCluster
+    from chaosbench.scenarios.rehearsal import rehearse
+
+    async with DockerCluster.at(_lab(options)) as cluster:
+        return await rehearse(scenarios, cluster, seed, options.trial, _say)
+
+
+def _seed(*given: int | None) -> int:
+    """The first that is given, or a random one."""
+    return next((seed for seed in given if seed is not None), secrets.randbelow(2**31))
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from chaosbench.scenarios.asked import asked
+    from chaosbench.scenarios.plan_table import as_json, table, trials_of
+
+    file, scenarios, _ = asked(options.file, tuple(options.only), options.trial, None, options.seed)
+    seed = _seed(options.seed, file.seed)
+    if options.json:
+        _say(as_json(scenarios, seed, options.trial))
+        return 0
+    for plan in (plan for each in scenarios for plan in trials_of(each, seed, options.trial)):
+        _say("\n".join(table(*plan)))
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from chaosbench.errors import PreflightError
 from chaosbench.observers import live
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
-from chaosbench.scenarios.preflight import require_targets
+from chaosbench.scenarios.preflight import require_faults
 from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series_files import SeriesDirectory
@@ -81,7 +81,7 @@ async def run(request: Request, console: Console) -> int:
                 samples=request.samples,
                 scenario_file=request.file.text,
             )
-            await require_targets(request.scenarios, cluster)
+            await require_faults(request.scenarios, cluster)
             with _stop_on_signals(bench.stop, console):
                 return await scenarios_in_turn(
                     Run(

@@ -20,6 +20,8 @@ class Kind(StrEnum):
     SCENARIO_STARTED = "scenario_started"
     STAGE = "stage"
     PROGRESS = "progress"
+    FAULT_WAITING = "fault_waiting"
+    FAULT_SKIPPED = "fault_skipped"
     FAULT_INJECTING = "fault_injecting"
     FAULT_INJECTED = "fault_injected"
     FAULT_LOST = "fault_lost"

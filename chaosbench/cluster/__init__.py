@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from chaosbench.model.cluster import Address, Executed, Happening, Helper, Login, Member, RunState, Snapshot
+from chaosbench.model.faults import Need
 
 PATIENCE_S = 1.0
 """How long a part is given to say how it stands, in seconds, where the answer is wanted at once."""
@@ -131,6 +132,10 @@ class Cluster(Protocol):
 
     async def containers(self) -> Mapping[str, str]:
         """Names of all labelled containers, to their ids; for messages and checks."""
+        ...
+
+    async def lacks(self, need: Need) -> str | None:
+        """Why this machine and this lab cannot offer ``need``, in one line; None when they can. Leaves no trace."""
         ...
 
     def happenings(self) -> AsyncGenerator[Happening, None]:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from chaosbench import postgres
-from chaosbench.cluster import PATIENCE_S, patroni
+from chaosbench.cluster import PATIENCE_S, gateway, patroni
 from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container
 from chaosbench.cluster.deeds import Deeds
 from chaosbench.cluster.labfiles import LabFiles, read_lab
@@ -26,6 +26,7 @@ from chaosbench.model.cluster import (
     RunState,
     Snapshot,
 )
+from chaosbench.model.faults import Need
 
 SERVICES = {
     Role.POSTGRES: {"sql": 5432, "patroni": 8008},
@@ -61,15 +62,17 @@ class DockerCluster(Deeds):
         asked = [member for member in members if member.state is RunState.RUNNING]
         nodes = [member for member in asked if member.role is Role.POSTGRES]
         pgpools = [member for member in asked if member.role is Role.PGPOOL]
-        views, backends = await asyncio.gather(
+        views, backends, etcd_leader = await asyncio.gather(
             asyncio.gather(*(self._node(member, patience) for member in nodes)),
             asyncio.gather(*(self._backends(member, patience) for member in pgpools)),
+            gateway.leader_of(self._http, [member for member in asked if member.role is Role.ETCD], patience),
         )
         silent = {member.name: NodeView() for member in members if member.role is Role.POSTGRES}
         return Snapshot(
             members=members,
             nodes=silent | {member.name: view for member, view in zip(nodes, views, strict=True)},
             backends={member.name: rows for member, rows in zip(pgpools, backends, strict=True) if rows is not None},
+            etcd_leader=etcd_leader,
         )
 
     async def patroni(
@@ -119,6 +122,10 @@ class DockerCluster(Deeds):
     async def containers(self) -> Mapping[str, str]:
         """Names of all containers of the lab, one-shot jobs included, to their ids."""
         return {container.name: container.id for container in await self._engine.labelled()}
+
+    async def lacks(self, need: Need) -> str | None:
+        """Nothing is known to be missing."""
+        return None
 
     def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to the lab's containers from now on."""

@@ -25,6 +25,7 @@ from chaosbench.model.cluster import (
     RunState,
     Snapshot,
 )
+from chaosbench.model.faults import Need
 
 NODES = ("pg1", "pg2", "pg3")
 _ROLES = {**dict.fromkeys(NODES, Role.POSTGRES), "etcd1": Role.ETCD, "pgpool1": Role.PGPOOL}
@@ -39,6 +40,8 @@ class FakeCluster(FakeDeeds):
     calls:           every verb called, as ``("kill", "pg1")``, failed ones included
     failures:        errors still to be raised, by verb: ``{"start": [FaultError("no")]}`` fails the next start
     silent:          nodes whose Patroni does not answer although they run
+    missing:         why a need cannot be had
+    sync:            the node that is a synchronous standby, if any
     """
 
     def __init__(self, clock: Clock, *, failover_delay: float = 5.0, demote_after: float = 10.0) -> None:
@@ -54,6 +57,8 @@ class FakeCluster(FakeDeeds):
         self.failures: dict[str, list[ChaosbenchError]] = {}
         self.silent: set[str] = set()
         self.closed = False
+        self.missing: dict[Need, str] = {}
+        self.sync: str | None = None
         self._leaderless_since: int | None = None
         self._etcd_lost_since: int | None = None
 
@@ -70,6 +75,7 @@ class FakeCluster(FakeDeeds):
             members=tuple(self.member(name) for name in sorted(_ROLES)),
             nodes={name: self._view(name) for name in NODES},
             backends={"pgpool1": {name: self._backend(name) for name in NODES}} if up else {},
+            etcd_leader="etcd1" if self.states["etcd1"] is RunState.RUNNING else None,
         )
 
     async def state(self, member: Member) -> RunState:
@@ -124,6 +130,10 @@ class FakeCluster(FakeDeeds):
     async def containers(self) -> Mapping[str, str]:
         """Every member's container."""
         return {f"fake-{name}": self.member(name).container_id for name in _ROLES}
+
+    async def lacks(self, need: Need) -> str | None:
+        """What the test says of it, in ``missing``."""
+        return self.missing.get(need)
 
     async def happenings(self) -> AsyncGenerator[Happening, None]:
         """Nothing, ever."""
@@ -192,7 +202,9 @@ class FakeCluster(FakeDeeds):
             streaming = tuple(n for n in NODES if n != name and self.states[n] is RunState.RUNNING)
             return NodeView("leader", "running", self.timeline, streaming, etcd_up)
         fed = self.leader is not None and self.states[self.leader] is RunState.RUNNING
-        return NodeView("replica", "streaming" if fed else "running", self.timeline, (), etcd_up)
+        return NodeView(
+            "replica", "streaming" if fed else "running", self.timeline, (), etcd_up, sync=name == self.sync
+        )
 
     def _backend(self, name: str) -> BackendView:
         up = self.states[name] is RunState.RUNNING

@@ -51,6 +51,7 @@ def view(said: Mapping[str, Any], now: float) -> NodeView:
             sorted(row["application_name"] for row in said.get("replication", ()) if row.get("state") == "streaming")
         ),
         dcs_reachable=now - said.get("dcs_last_seen", now) < _STALE_DCS_S,
+        sync=bool(said.get("sync_standby") or said.get("quorum_standby")),
     )
 
 

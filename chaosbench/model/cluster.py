@@ -106,7 +106,8 @@ class NodeView:
     """What one PostgreSQL node's Patroni says of it, or that it stays silent.
 
     ``role`` is ``leader``, ``replica`` or ``""`` when it did not answer;
-    ``replicating`` names the standbys that stream *from* this node.
+    ``replicating`` names the standbys that stream *from* this node; ``sync`` is
+    whether Patroni counts it as a synchronous standby.
     """
 
     role: str = ""
@@ -114,6 +115,7 @@ class NodeView:
     timeline: int | None = None
     replicating: tuple[str, ...] = ()
     dcs_reachable: bool = True
+    sync: bool = False
 
     @property
     def streaming(self) -> bool:
@@ -135,11 +137,13 @@ class Snapshot:
 
     ``nodes`` is keyed by PostgreSQL member; ``backends`` by Pgpool member, then
     by PostgreSQL member. A Pgpool that does not answer has no entry.
+    ``etcd_leader`` is the etcd member that says it leads; None when none does.
     """
 
     members: tuple[Member, ...]
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, BackendView]] = field(default_factory=dict)
+    etcd_leader: str | None = None
 
     def member(self, name: str) -> Member | None:
         """The member of that name, if any."""
@@ -164,6 +168,11 @@ class Snapshot:
     def replicas(self) -> tuple[Member, ...]:
         """Every node that says it is a replica."""
         return tuple(m for m in self.of(Role.POSTGRES) if self.nodes.get(m.name, NodeView()).role == "replica")
+
+    @property
+    def sync_standbys(self) -> tuple[Member, ...]:
+        """Every replica that a commit waits for."""
+        return tuple(m for m in self.replicas if self.nodes[m.name].sync)
 
     def problems(self) -> tuple[str, ...]:
         """Why this cluster is not whole; empty when it is healthy and redundant.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -43,6 +44,18 @@ class Part(StrEnum):
     SETTINGS = "settings"  # of the cluster as a whole: Patroni's dynamic configuration, Pgpool's view
     CLOCK = "clock"
     OTHER = "other"  # only the user knows: a command of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permits:
+    """What a scenario allows its faults beyond the usual blast radius.
+
+    quorum_loss:  more than a minority of etcd disabled at a time
+    multi:        more than one PostgreSQL node disabled at a time
+    """
+
+    quorum_loss: bool = False
+    multi: bool = False
 
 
 _WHOLE_CLUSTER = frozenset({Part.SETTINGS})

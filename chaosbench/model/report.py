@@ -113,6 +113,7 @@ class FaultReport:
     t1_s, t6_s:         first write that failed; first write acknowledged again that was intended after it
     rto_s:              T6 - T0; 0 when no write failed; null when writes did not come back
     write_gap_s:        longest stretch without an acknowledged write since T0
+    skipped:            why it was left out, where its schedule or the scenario allows for that
     error:              why the fault could not be injected or healed
     phases:             null when nothing was observed
     """
@@ -136,6 +137,7 @@ class FaultReport:
     leader_after: str | None
     error_windows: tuple[ErrorWindow, ...]
     lost_at_s: float | None = None
+    skipped: str | None = None
     error: str | None = None
     phases: PhaseReport | None = None
 

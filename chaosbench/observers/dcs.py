@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from chaosbench.clock import Clock
+from chaosbench.cluster.gateway import Compacted, EtcdSilent, Gateway, KeyValue, Range
 from chaosbench.model.cluster import Member
 from chaosbench.model.observation import DcsView, KeyChange
-from chaosbench.observers.gateway import Compacted, EtcdSilent, Gateway, KeyValue, Range
 from chaosbench.observers.pace import Pace
 
 SOURCE = "dcs"

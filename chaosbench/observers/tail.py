@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -67,6 +68,12 @@ class Tail:
             if len(good) == SECONDS:
                 return max(since_ns, good[0].from_ns)
         return None
+
+    def steady(self) -> bool:
+        """Whether p99 is now what it is in the steady state, or, before the first fault, is something at all."""
+        last = [self._seconds[n] for n in range(-min(SECONDS, len(self._seconds)), 0)]
+        limit = math.inf if self.steady_ms is None else FACTOR * self.steady_ms
+        return len(last) == SECONDS and all(s.p99_ms is not None and s.p99_ms <= limit for s in last)
 
     def _look(self) -> Histogram:
         return merged(tally.response for tally in self._recorder.operations())

@@ -1,38 +1,22 @@
-"""The entries under ``load`` and ``faults``.
+"""The entries under ``load``.
 
-An entry under ``load`` mixes the keys of the stream with those of its workload,
-an entry under ``faults`` those of the schedule with those of its injector: each
-class's fields are its keys.
+An entry mixes the keys of the stream with those of its workload: each class's
+fields are its keys.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from difflib import get_close_matches
-from itertools import count
 from typing import Any, TypeVar
 
-from pydantic.dataclasses import dataclass
-
-from chaosbench.injectors.table import INJECTORS
-from chaosbench.injectors.targets import check_target
-from chaosbench.model.scenario import STRICT, StreamSettings
+from chaosbench.model.scenario import StreamSettings
 from chaosbench.scenarios.document import Document, Path_, closest
-from chaosbench.scenarios.scenario import PlannedFault, Stream
+from chaosbench.scenarios.scenario import Stream
 from chaosbench.scenarios.validate import build, keys_of
-from chaosbench.units import Seconds
 from chaosbench.workload import WORKLOADS
 
 M = TypeVar("M")
 C = TypeVar("C")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Timing:
-    """The schedule keys of a fault."""
-
-    at: Seconds
-    name: str = ""
 
 
 def streams_of(raw: Any, path: Path_, document: Document) -> tuple[Stream, ...]:
@@ -53,11 +37,11 @@ def streams_of(raw: Any, path: Path_, document: Document) -> tuple[Stream, ...]:
 
 
 def _stream(entry: Any, path: Path_, document: Document) -> Stream | None:
-    chosen = _choose(entry, "workload", WORKLOADS, path, document)
-    if chosen is None:
+    picked = chosen(entry, "workload", WORKLOADS, path, document)
+    if picked is None:
         return None
-    kind, rest = chosen
-    settings, workload = _both(StreamSettings, WORKLOADS[kind], rest, path, document, "workload")
+    kind, rest = picked
+    settings, workload = both(StreamSettings, WORKLOADS[kind], rest, path, document, "workload")
     if settings is None or workload is None:
         return None
     _check_load_model(settings, rest, path, document)
@@ -75,66 +59,17 @@ def _check_load_model(settings: StreamSettings, given: dict[str, Any], path: Pat
             document.add((*path, other), f"{other!r} has no meaning with {key!r} ({model} loop)")
 
 
-def faults_of(
-    raw: Any, path: Path_, document: Document, duration: float, shift: float = 0.0
-) -> tuple[PlannedFault, ...]:
-    """What stands under ``faults``. Each must end before ``duration``, or nobody would see a recovery.
-
-    shift:  how much later than planned trials may inject it, in seconds
-    """
-    if not isinstance(raw, list):
-        document.add(path, "faults: write a list, each with 'at' and 'inject'")
-        return ()
-    faults: list[PlannedFault] = []
-    for index, entry in enumerate(raw):
-        where = (*path, index)
-        fault = _fault(entry, where, document)
-        if fault is None:
-            continue
-        taken = {other.name for other in faults}
-        if fault.name in taken and entry.get("name"):
-            document.add(where, f"two faults are called {fault.name!r}; give one a 'name' of its own")
-        elif fault.name in taken:
-            free = (f"{fault.name}-{number}" for number in count(2))
-            fault = replace(fault, name=next(name for name in free if name not in taken))
-        ends = fault.at + fault.injector.hold + shift
-        if ends >= duration:
-            later = f" (trials inject it up to {shift:g}s later)" if shift else ""
-            document.add(
-                (*where, "at"),
-                f"fault {fault.name!r} ends at {ends:g}s{later}, but the scenario lasts {duration:g}s: "
-                "make 'duration' longer, so that recovery can be seen",
-            )
-        faults.append(fault)
-    return tuple(faults)
-
-
-def _fault(entry: Any, path: Path_, document: Document) -> PlannedFault | None:
-    chosen = _choose(entry, "inject", INJECTORS, path, document)
-    if chosen is None:
-        return None
-    kind, rest = chosen
-    timing, injector = _both(Timing, INJECTORS[kind], rest, path, document, "inject")
-    if timing is None or injector is None:
-        return None
-    problem = check_target(injector.target, INJECTORS[kind])
-    if problem is not None:
-        document.add((*path, "target"), problem)
-        return None
-    return PlannedFault(name=timing.name or f"{kind}-{injector.target}", at=timing.at, injector=injector)
-
-
-def _both(
-    mine: type[M], chosen: type[C], entry: dict[str, Any], path: Path_, document: Document, key: str
+def both(
+    mine: type[M], other: type[C], entry: dict[str, Any], path: Path_, document: Document, key: str
 ) -> tuple[M | None, C | None]:
     """An entry's two halves: the keys that every entry has, and those of the class that ``key`` names."""
     keys = keys_of(mine)
     ours = {name: value for name, value in entry.items() if name in keys}
     rest = {name: value for name, value in entry.items() if name not in keys}
-    return build(mine, ours, path, document), build(chosen, rest, path, document, known=(key, *keys))
+    return build(mine, ours, path, document), build(other, rest, path, document, known=(key, *keys))
 
 
-def _choose(
+def chosen(
     entry: Any, key: str, table: dict[str, Any], path: Path_, document: Document
 ) -> tuple[str, dict[str, Any]] | None:
     """The entry's kind, and its other keys."""

@@ -1,23 +1,35 @@
-"""The planned faults of one scenario, each on its time, each healed before this ends."""
+"""The faults of one scenario, each by its schedule, each healed before this ends.
+
+Every entry under ``faults`` is a task of its own that makes its occurrences as
+they come: it waits for the time, for the conditions, for other faults that
+this one does not get along with; then it injects, holds and heals, and goes on
+to the next. So the occurrences of one entry never overlap; those of two do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from chaosbench.clock import to_ns
-from chaosbench.errors import ChaosbenchError, FaultError
+from chaosbench.errors import ChaosbenchError, FaultError, InjectionError
 from chaosbench.events import Event, Kind
 from chaosbench.injectors.injection import Hands, injected
 from chaosbench.injectors.life import Injection
-from chaosbench.injectors.targets import resolve
 from chaosbench.observers.watch import FaultWatch, Watch
 from chaosbench.outage import WriteOutage
 from chaosbench.recorder.recorder import ActiveFault, Recorder
-from chaosbench.scenarios.scenario import PlannedFault
+from chaosbench.scenarios.conditions import Conditions
+from chaosbench.scenarios.gate import Admission, Gate, Refused
+from chaosbench.scenarios.plan import last_start, occurrences, seed_of
+from chaosbench.scenarios.scenario import OnConflict, PlannedFault, Scenario, ScheduledFault
 from chaosbench.sinks.hub import Hub
+
+LOOK_S = 0.5
+"""How often is looked whether a fault that waits may come."""
 
 
 @dataclass(slots=True)
@@ -26,6 +38,8 @@ class FaultRecord:
 
     outage:     None until it is about to be injected
     outage_ns:  when its writes ceased to be watched, because the next fault came; None: to the end of the load
+    skipped:    why it was left out, where the scenario allows for that
+    error:      why it could not be injected or healed
     """
 
     plan: PlannedFault
@@ -34,79 +48,151 @@ class FaultRecord:
     outage_ns: int | None = None
     watch: FaultWatch | None = None
     leader_before: str | None = None
+    skipped: str | None = None
     error: str | None = None
 
 
 class Faults:
-    """Runs the plan. :meth:`run` returns when every fault is healed, or says why it is not."""
+    """Runs the plan of a scenario. ``records`` has every fault whose time has come."""
 
-    def __init__(
-        self,
-        plan: Sequence[PlannedFault],
-        hands: Hands,
-        recorder: Recorder,
-        hub: Hub,
-        seed: str,
-        watch: Watch,
-    ) -> None:
+    def __init__(self, scenario: Scenario, hands: Hands, recorder: Recorder, hub: Hub, seed: int, watch: Watch) -> None:
+        self._scenario = scenario
         self._hands = hands
         self._recorder = recorder
         self._hub = hub
         self._clock = hands.clock
-        self._seed = seed
+        self._seed = seed_of(scenario, seed)
         self._watch = watch
-        self.records = tuple(FaultRecord(fault) for fault in plan)
+        self._gate = Gate(hands.cluster, scenario.permits)
+        self._conditions = Conditions(hands.cluster, recorder, watch)
+        self._watched: list[FaultRecord] = []
+        self.records: list[FaultRecord] = []
 
     async def run(self, start_ns: int) -> None:
-        """Inject each fault at its time after ``start_ns``. A fault that fails does not stop the others."""
-        async with asyncio.TaskGroup() as faults:
-            for record in self.records:
-                faults.create_task(self._one(record, start_ns))
+        """Inject each fault at its time after ``start_ns``; returns when every one is over.
 
-    async def _one(self, record: FaultRecord, start_ns: int) -> None:
-        await self._clock.sleep_until(start_ns + to_ns(record.plan.at))
-        record.watch = self._watch.before()
+        A fault that fails does not stop the others. Cancelled, it begins no more and heals those in place.
+        """
+        async with asyncio.TaskGroup() as faults:
+            for fault in self._scenario.faults:
+                faults.create_task(self._entry(fault, start_ns))
+
+    async def _entry(self, fault: ScheduledFault, start_ns: int) -> None:
+        """The occurrences of one entry, one after the other."""
+        for cycle, following in _cycles(occurrences(fault, self._scenario, self._seed)):
+            done = [await self._one(plan, start_ns, following) for plan in cycle]
+            if all(done):
+                self._conditions.healed[fault.name] += 1
+
+    async def _one(self, plan: PlannedFault, start_ns: int, following: PlannedFault | None) -> bool:
+        """One fault from its time to its end; whether it was injected and healed.
+
+        following:  the first fault of the next occurrence: this one does not wait any longer than that
+        """
+        await self._clock.sleep_until(max(start_ns + to_ns(plan.at), self._clock.now() + to_ns(plan.wait)))
+        record = FaultRecord(plan)
+        self.records.append(record)
+        latest_ns = start_ns + to_ns(last_start(plan, self._scenario))
+        if following is not None and plan.schedule.periodic:
+            latest_ns = min(latest_ns, start_ns + to_ns(following.at))
         try:
-            await self._inject(record, record.watch)
+            admission = await self._admitted(record, latest_ns)
+            if admission is not None:
+                await self._inject(record, admission)
         except ChaosbenchError as error:
             record.error = str(error)
             if not isinstance(error, FaultError) or record.injection is None or record.injection.heal_error is None:
-                self._hub.say(Kind.FAULT_FAILED, fault=record.plan.name, error=str(error))
+                self._hub.say(Kind.FAULT_FAILED, fault=plan.name, error=str(error))
         finally:
-            self._watch.over(record.watch)
+            if record.watch is not None:
+                self._watch.over(record.watch)
+        return record.injection is not None and record.injection.healed_ns is not None
 
-    async def _inject(self, record: FaultRecord, watch: FaultWatch) -> None:
-        plan, injector = record.plan, record.plan.injector
+    async def _admitted(self, record: FaultRecord, latest_ns: int) -> Admission | None:
+        """Wait until the fault may come; None when it is left out. InjectionError when it never may."""
+        plan, told = record.plan, False
+        reason = "those before it took too long"
+        while self._clock.now() <= latest_ns:
+            try:
+                missing = await self._missing(plan)
+                if missing is None:
+                    return await self._enter(record)
+                reason = f"it waits for {missing}"
+            except Refused as refusal:
+                if self._scenario.conflict is OnConflict.ERROR:
+                    raise
+                if self._scenario.conflict is OnConflict.SKIP:
+                    self._skip(record, str(refusal))
+                    return None
+                reason = str(refusal)
+            if not told:
+                self._hub.say(Kind.FAULT_WAITING, fault=plan.name, reason=reason)
+                told = True
+            if self._clock.now() + to_ns(LOOK_S) >= latest_ns:
+                break  # the load ends with the latest time: who looks then is not heard any more
+            await self._clock.sleep(LOOK_S)
+        if plan.schedule.periodic or plan.cycle > 1:
+            self._skip(record, f"its time was over: {reason}")
+            return None
+        raise InjectionError(f"{plan.name}: not injected before its time was over: {reason}")
+
+    async def _missing(self, plan: PlannedFault) -> str | None:
+        """What the fault's conditions still wait for."""
+        return await self._conditions.unmet(plan.schedule.conditions, plan.cycle if plan.schedule.chained else 1)
+
+    async def _enter(self, record: FaultRecord) -> Admission:
         # One generator a fault: adding a fault to a scenario changes no other fault's choice.
-        rng = random.Random(f"{self._seed}/{plan.name}")  # noqa: S311 - not for secrets
-        cluster = self._hands.cluster
-        snapshot = await cluster.snapshot()
-        record.leader_before = snapshot.leader.name if snapshot.leader else None
-        members = (resolve(injector.target, injector, snapshot, rng, await cluster.containers()),)
-        await self._watch.look(watch)
-        async with injected(
-            plan.name, injector, members, self._hands, lambda event: self._heard(record, event)
-        ) as injection:
-            record.injection = injection
-            await self._clock.sleep(injector.hold)
+        rng = random.Random(f"{self._seed}/{record.plan.name}")  # noqa: S311 - not for secrets
+        watch = self._watch.before()
+        try:
+            admission = await self._gate.enter(record.plan.name, record.plan.injector, rng)
+        except BaseException:
+            self._watch.over(watch)
+            raise
+        record.watch = watch
+        return admission
 
-    def _close_earlier(self, record: FaultRecord, now_ns: int) -> None:
+    def _skip(self, record: FaultRecord, reason: str) -> None:
+        record.skipped = reason
+        self._hub.say(Kind.FAULT_SKIPPED, fault=record.plan.name, reason=reason)
+
+    async def _inject(self, record: FaultRecord, admission: Admission) -> None:
+        plan, snapshot = record.plan, admission.snapshot
+        record.leader_before = snapshot.leader.name if snapshot.leader else None
+        try:
+            if record.watch is not None:
+                await self._watch.look(record.watch)
+            async with injected(
+                plan.name,
+                plan.injector,
+                admission.members,
+                self._hands,
+                lambda event: self._heard(record, event),
+            ) as injection:
+                record.injection = injection
+                await self._clock.sleep(plan.held)
+        finally:
+            # What could not be healed keeps its members: nothing else is to be put on them.
+            if record.injection is None or record.injection.heal_error is None:
+                self._gate.leave(plan.name)
+
+    def _close_earlier(self, now_ns: int) -> None:
         """A fault that is healed and whose writes are back is over: what comes now is the next one's."""
-        for other in self.records:
+        for other in tuple(self._watched):
             outage, injection = other.outage, other.injection
-            if other is record or outage is None or other.outage_ns is not None:
-                continue
             healed = injection is not None and injection.healed_ns is not None
-            if healed and (outage.t1_ns is None or outage.t6_ns(now_ns) is not None):
+            if outage is not None and healed and (outage.t1_ns is None or outage.t6_ns(now_ns) is not None):
                 other.outage_ns = now_ns
                 self._recorder.unwatch(outage)
+                self._watched.remove(other)
 
     def _heard(self, record: FaultRecord, event: Event) -> None:
         """Follow the fault's life by its events: they come at its stamps, also when it goes wrong."""
         active = self._recorder.active_faults
         if event.kind is Kind.FAULT_INJECTING:
-            self._close_earlier(record, event.at_ns)
+            self._close_earlier(event.at_ns)
             record.outage = self._recorder.watch(event.at_ns)
+            self._watched.append(record)
             if record.watch is not None:
                 self._watch.injecting(record.watch, event.at_ns)
             active[record.plan.name] = ActiveFault(
@@ -115,3 +201,15 @@ class Faults:
         elif event.kind is Kind.FAULT_HEALED:
             active.pop(record.plan.name, None)
         self._hub.emit(event)
+
+
+def _cycles(faults: Iterator[PlannedFault]) -> Iterator[tuple[tuple[PlannedFault, ...], PlannedFault | None]]:
+    """The occurrences of an entry, each whole, with the first fault of the one after it."""
+    pending: tuple[PlannedFault, ...] = ()
+    for _, group in groupby(faults, key=lambda fault: fault.cycle):
+        cycle = tuple(group)
+        if pending:
+            yield pending, cycle[0]
+        pending = cycle
+    if pending:
+        yield pending, None

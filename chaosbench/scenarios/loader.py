@@ -2,7 +2,8 @@
 
 A file holds ``seed``, ``defaults`` (laid under every scenario) and
 ``scenarios``. A scenario's plain keys are the fields of ``_Body``; what stands
-under ``load`` and ``faults`` is read by ``entries.py``.
+under ``load`` is read by ``entries.py``, what stands under ``faults`` by
+``fault_entries.py``.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import math
 import re
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.errors import UsageError
 from chaosbench.expectations import METRICS, parse_expectation
+from chaosbench.model.faults import Permits
 from chaosbench.model.scenario import STRICT, Expectation, Windows
 from chaosbench.scenarios.document import Document, Path_, closest, read
-from chaosbench.scenarios.entries import faults_of, streams_of
-from chaosbench.scenarios.scenario import Scenario
+from chaosbench.scenarios.entries import streams_of
+from chaosbench.scenarios.fault_entries import faults_of
+from chaosbench.scenarios.scenario import OnConflict, Scenario
 from chaosbench.scenarios.validate import build
 from chaosbench.units import Seconds
 
@@ -56,6 +59,9 @@ class _Body:
     windows: Windows = Windows()
     trials: int = Field(default=1, ge=1, le=1000)
     loop_wait: Seconds = 5.0
+    conflict: Literal["wait", "skip", "error"] = "wait"
+    allow_quorum_loss: bool = False
+    allow_multi: bool = False
 
     @property
     def shift(self) -> float:
@@ -117,7 +123,10 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
     streams = streams_of(merged.get("load"), at.get("load", path), document)
     duration = settings.duration if settings else math.inf
     shift = settings.shift if settings else 0.0
-    faults = faults_of(merged.get("faults", []), at.get("faults", path), document, duration, shift)
+    permits = Permits()
+    if settings is not None:
+        permits = Permits(quorum_loss=settings.allow_quorum_loss, multi=settings.allow_multi)
+    faults = faults_of(merged.get("faults", []), at.get("faults", path), document, duration, permits, shift)
     expectations = _expectations(merged.get("expect", {}), at.get("expect", path), document)
     if settings is None:
         return None
@@ -134,6 +143,8 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
         windows=settings.windows,
         trials=settings.trials,
         loop_wait=settings.loop_wait,
+        conflict=OnConflict(settings.conflict),
+        permits=permits,
     )
 
 

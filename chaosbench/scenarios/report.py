@@ -230,6 +230,7 @@ def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Meas
         leader_before=record.leader_before,
         leader_after=measured.leader_after,
         error_windows=tuple(window for window in windows if window.fault == record.plan.name),
+        skipped=record.skipped,
         error=record.error or (str(injection.heal_error) if injection and injection.heal_error else None),
         phases=phase_report(record, measured.watch, measured.recorder, end_ns, t0s) if measured.watch else None,
     )

@@ -4,7 +4,8 @@
 2.  Check what the load needs of Pgpool; make the tables that are missing, and let the replicas have them.
 3.  Start the load; wait until every client is connected; warm up. Nothing of that is in the figures.
 4.  Begin a new record. From here every operation counts, from its intended start.
-5.  Inject each fault at its time, resolve its target then, hold it, heal it. The load never stops.
+5.  Inject each fault at its time, once its conditions hold and it gets along with those in place; resolve its
+    target then, hold it, heal it. The load never stops.
 6.  When the time is over: no more arrivals; what is under way ends, or is given up as unknown.
 7.  Wait until the cluster is whole again. If it does not get there, that is a result too.
 8.  Compare the ledger with what every node holds.
@@ -38,6 +39,7 @@ from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.environment import environment
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.observe import Observer, ticking
+from chaosbench.scenarios.plan import first_faults
 from chaosbench.scenarios.preflight import require_room
 from chaosbench.scenarios.report import Measured, summarise
 from chaosbench.scenarios.scenario import Scenario
@@ -98,7 +100,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         duration_s=scenario.duration,
         warm_up_s=scenario.warm_up,
         streams=[stream.name for stream in scenario.streams],
-        faults=[{"fault": fault.name, "at_s": fault.at, "hold_s": fault.injector.hold} for fault in scenario.faults],
+        faults=first_faults(scenario, bench.seed),
     )
     snapshot = await unless_stopped(_healthy(bench, HEALTHY_S, "health"), bench.stop)
     await require_room(scenario, bench.cluster)
@@ -120,9 +122,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             watch.follow(recorder)
             ledger.started_ns = recorder.started_ns
             context.registers.begin()
-            seed = f"{bench.seed}/{scenario.name}"
             hands = Hands(bench.cluster, clock, bench.journal)
-            faults = Faults(scenario.faults, hands, recorder, bench.hub, seed, watch)
+            faults = Faults(scenario, hands, recorder, bench.hub, bench.seed, watch)
             say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
             interrupted = await _measure(scenario, faults, recorder, bench)
             say(Kind.STAGE, name="drain", detail="")
@@ -139,7 +140,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             load_ended_ns=load.ended_ns,
             finished_ns=clock.now(),
             watch=watch,
-            faults=faults.records,
+            faults=tuple(faults.records),
             leader_after=snapshot.leader.name if snapshot.leader else None,
             ledger=report,
             consistency=consistency(context, watch.double_primaries),

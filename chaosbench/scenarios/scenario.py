@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from chaosbench.injectors import Injector
+from chaosbench.model.faults import Permits
 from chaosbench.model.scenario import Expectation, StreamSettings, Windows
+from chaosbench.schedule import Mode, Schedule, Span, longest
 from chaosbench.workload import WorkloadSettings
 
 
@@ -18,13 +21,79 @@ class Stream:
     settings: StreamSettings
 
 
+class OnConflict(StrEnum):
+    """What becomes of a fault that another one, in place already, does not get along with."""
+
+    WAIT = "wait"  # until the other is healed
+    SKIP = "skip"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """An injector, and how it is drawn. Where its hold is a range, the injector's own is the high end."""
+
+    injector: Injector
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledFault:
+    """An entry under ``faults``: what it does, and the rule for when."""
+
+    name: str
+    schedule: Schedule
+    actions: tuple[Action, ...]
+    mode: Mode = Mode.CHOOSE
+
+    @classmethod
+    def once(cls, name: str, at: float, injector: Injector) -> ScheduledFault:
+        """The plainest: one injector, one time."""
+        action = Action(injector=injector, span=Span(injector.hold, injector.hold))
+        return cls(name=name, schedule=Schedule(at=at), actions=(action,))
+
+    @property
+    def numbered(self) -> bool:
+        """Whether there can be several faults from this entry, told apart by a number."""
+        return self.schedule.limit != 1 or (self.mode is Mode.SEQUENCE and len(self.actions) > 1)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """How the actions are drawn."""
+        return tuple(action.span for action in self.actions)
+
+    @property
+    def longest(self) -> float:
+        """How long one occurrence can take, in seconds."""
+        return longest(self.spans, self.mode)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFault:
-    """A fault that comes ``at`` seconds after the measurement began."""
+    """One fault to come. ``at`` in seconds after the measurement began; waiting may make it later.
+
+    hold:      drawn for it; None: the injector's own
+    source:    name of the entry that it comes from
+    cycle:     which occurrence of that, from 1
+    last:      whether the occurrence ends with it
+    wait:      pause after the step before it was healed
+    schedule:  the entry's rule
+    """
 
     name: str
     at: float
     injector: Injector
+    hold: float | None = None
+    source: str = ""
+    cycle: int = 1
+    last: bool = True
+    wait: float = 0.0
+    schedule: Schedule = field(default_factory=Schedule)
+
+    @property
+    def held(self) -> float:
+        """How long it is held, in seconds."""
+        return self.injector.hold if self.hold is None else self.hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +102,7 @@ class Scenario:
 
     trials:     how often it is run
     loop_wait:  of Patroni; the faults of a trial among several come up to so much later
+    offset:     so much later all faults come in this trial
     """
 
     name: str
@@ -42,11 +112,14 @@ class Scenario:
     recovery: float
     scale: int
     streams: tuple[Stream, ...]
-    faults: tuple[PlannedFault, ...]
+    faults: tuple[ScheduledFault, ...]
     expectations: tuple[Expectation, ...]
     windows: Windows
     trials: int = 1
     loop_wait: float = 5.0
+    conflict: OnConflict = OnConflict.WAIT
+    permits: Permits = field(default_factory=Permits)
+    offset: float = 0.0
 
     @property
     def connections(self) -> int:

@@ -14,7 +14,7 @@ from chaosbench.scenarios.scenario import Scenario
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One repetition. ``scenario`` has its faults shifted by ``phase_offset_s`` seconds already."""
+    """One repetition. ``scenario`` has ``phase_offset_s`` as its faults' offset already."""
 
     number: int
     of: int
@@ -27,13 +27,12 @@ def trial_of(scenario: Scenario, seed: int, number: int) -> Trial:
     """Trial ``number`` (from 1) of a scenario in a run with this seed. Its faults keep their distances."""
     own = trial_seed(seed, number)
     offset = phase_offset(own, scenario.loop_wait)
-    shifted = tuple(replace(fault, at=round(fault.at + offset, 6)) for fault in scenario.faults)
     return Trial(
         number=number,
         of=scenario.trials,
         seed=own,
         phase_offset_s=offset,
-        scenario=replace(scenario, faults=shifted),
+        scenario=replace(scenario, offset=offset),
     )
 
 

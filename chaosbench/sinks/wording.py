@@ -108,6 +108,14 @@ def _scenario_started(data: Data) -> Saying:
     return Saying(f"scenario {data['scenario']}: {span(data['duration_s'])} of load, {faults}")
 
 
+def _fault_waiting(data: Data) -> Saying:
+    return Saying(f"fault {data['fault']} waits: {data['reason']}")
+
+
+def _fault_skipped(data: Data) -> Saying:
+    return Saying(f"fault {data['fault']} is left out: {data['reason']}", "warn", lasting=True)
+
+
 def _fault_injecting(data: Data) -> Saying:
     return Saying(f"fault {data['fault']}: {data['injector']} on {data['target']} begins")
 
@@ -169,6 +177,8 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.TRIAL_STARTED: _trial_started,
     Kind.SCENARIO_STARTED: _scenario_started,
     Kind.STAGE: lambda data: Saying(stage(data)),
+    Kind.FAULT_WAITING: _fault_waiting,
+    Kind.FAULT_SKIPPED: _fault_skipped,
     Kind.FAULT_INJECTING: _fault_injecting,
     Kind.FAULT_INJECTED: _fault_injected,
     Kind.FAULT_LOST: _fault_lost,

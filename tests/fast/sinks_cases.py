@@ -28,6 +28,8 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     Kind.STAGE: {"name": "load", "detail": "90 s"},
     Kind.PROGRESS: {"stage": "data", "done": 400_000, "total": 1_000_000, "unit": "rows"},
+    Kind.FAULT_WAITING: {"fault": "leader-dies", "reason": "it waits for a healthy cluster (pg2 is exited)"},
+    Kind.FAULT_SKIPPED: {"fault": "leader-dies", "reason": "pause and other (kill) would undo each other on pg1"},
     Kind.FAULT_INJECTING: FAULT,
     Kind.FAULT_INJECTED: FAULT,
     Kind.FAULT_LOST: FAULT,

@@ -16,13 +16,14 @@ from pydantic import TypeAdapter
 from chaosbench.errors import ChaosbenchError
 from chaosbench.expectations import METRICS, parse_expectation
 from chaosbench.injectors.healing import Patience
+from chaosbench.injectors.selection import FORMS
 from chaosbench.injectors.table import INJECTORS
-from chaosbench.injectors.targets import ROLE_WORDS
 from chaosbench.model.scenario import Stage, StreamSettings, Windows
 from chaosbench.parameters import CustomOperation, Parameter, Statement
-from chaosbench.scenarios.entries import Timing
+from chaosbench.scenarios.fault_entries import Choice, Step
 from chaosbench.scenarios.loader import _Body, load
 from chaosbench.scenarios.report import SUSPECT_SHARE
+from chaosbench.scenarios.timing import Timing
 from chaosbench.scenarios.tying import AFTERMATH_NS
 from chaosbench.scenarios.validate import keys_of
 from chaosbench.workload import WORKLOADS
@@ -60,7 +61,9 @@ TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
     ("An operation", SCENARIOS, CustomOperation, set()),
     ("A statement", SCENARIOS, Statement, set()),
     ("A parameter", SCENARIOS, Parameter, set()),
-    ("`faults`", SCENARIOS, Timing, {"inject"}),
+    ("`faults`", SCENARIOS, Timing, {"inject", "choose", "sequence"}),
+    ("`choose`", SCENARIOS, Choice, {"inject"}),
+    ("`sequence`", SCENARIOS, Step, {"inject"}),
     *((f"`{kind}`", SCENARIOS, cls, set()) for kind, cls in WORKLOADS.items() if keys_of(cls)),
     *((f"`{kind}`", FAULTS, cls, set()) for kind, cls in INJECTORS.items()),
 ]
@@ -97,7 +100,7 @@ def test_every_key_is_documented(heading: str, page: dict[str, str], cls: type[A
 def test_every_workload_injector_target_and_metric_is_documented():
     assert [code(row[0]) for row in rows(SCENARIOS["Workloads"])] == list(WORKLOADS)
     assert all(f"`{kind}`" in FAULTS for kind in INJECTORS)
-    assert [code(row[0]) for row in rows(SCENARIOS["Targets"])] == list(ROLE_WORDS)
+    assert [code(row[0]) for row in rows(SCENARIOS["Targets"])] == list(FORMS)
     assert [code(row[0]) for row in rows(SCENARIOS["`expect`"])] == list(METRICS)
     assert [code(row[0]) for row in rows(SCENARIOS["The file"])] == ["seed", "defaults", "scenarios"]
 
@@ -116,11 +119,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
-    whole, sql = blocks("scenarios.md", "yaml")
+    whole, sql, schedules = blocks("scenarios.md", "yaml")
     (fault,) = blocks("injectors.md", "yaml")
     file = tmp_path / "f.yaml"
     for text in (
         whole,
+        schedules,
         yaml.safe_dump({"scenarios": {"a": {"duration": "60s", **yaml.safe_load(sql)}}}),
         yaml.safe_dump(
             {

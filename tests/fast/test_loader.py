@@ -123,9 +123,13 @@ def test_a_scenarios_own_keys_win(whole: ScenarioFile):
 def test_faults_and_expectations(whole: ScenarioFile):
     scenario = whole.scenarios[1]
     # Two of the same kind are told apart by a number.
-    assert [(f.name, f.at) for f in scenario.faults] == [("kill-leader", 1), ("kill-leader-2", 20), ("maintenance", 40)]
-    assert scenario.faults[0].injector == Kill(target="leader", hold="2s")  # type: ignore[arg-type]
-    assert scenario.faults[2].injector == Switchover(candidate="pg2")
+    assert [(f.name, f.schedule.at) for f in scenario.faults] == [
+        ("kill-leader", 1),
+        ("kill-leader-2", 20),
+        ("maintenance", 40),
+    ]
+    assert scenario.faults[0].actions[0].injector == Kill(target="leader", hold="2s")  # type: ignore[arg-type]
+    assert scenario.faults[2].actions[0].injector == Switchover(candidate="pg2")
     limits = [(e.metric, e.operator, e.limit, e.text) for e in scenario.expectations]
     assert limits == [
         ("rto", "<=", 30, "<= 30s"),
@@ -361,11 +365,18 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "injector": (faults("{at: 1s, inject: kil}"), ["6:18: inject: 'kil' is not known; did you mean 'kill'?"]),
     "keys of a fault missing": (
         faults("{inject: kill}"),
-        ["6:9: 'at' is missing", "6:9: 'target' is missing"],
+        ["6:9: 'target' is missing"],
+    ),
+    "no time of a fault": (
+        faults("{inject: kill, target: leader}"),
+        ["6:9: 'at' is missing; say when it comes with one of at, every, mtbf, when"],
     ),
     "key of a fault": (
         faults("{at: 1s, inject: switchover, hold: 4s}"),
-        ["6:38: unknown key 'hold'; write one of: inject, at, name, target, candidate"],
+        [
+            "6:38: unknown key 'hold'; write one of: inject, name, at, every, jitter, mtbf, from, until, times, when, "
+            "target, candidate"
+        ],
     ),
     "target": (
         faults("{at: 1s, inject: kill, target: leadr}"),

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 
 from chaosbench.clock import Clock
+from chaosbench.cluster.gateway import EtcdSilent, Gateway
 from chaosbench.model.cluster import Address, Member, Role, RunState
 from chaosbench.model.observation import KeyChange
 from chaosbench.observers import dcs
 from chaosbench.observers.dcs import Dcs
-from chaosbench.observers.gateway import EtcdSilent, Gateway
 from chaosbench.observers.pace import Pace
 
 PREFIX = "/service/lab/"

@@ -28,7 +28,7 @@ from chaosbench.injectors.pause import Pause
 from chaosbench.model.scenario import StreamSettings, Windows
 from chaosbench.results import RunDirectory
 from chaosbench.scenarios.run import Bench, run_scenario
-from chaosbench.scenarios.scenario import PlannedFault, Scenario, Stream
+from chaosbench.scenarios.scenario import Scenario, ScheduledFault, Stream
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.interval_log import IntervalLog
 from chaosbench.sinks.samples_file import SamplesFile
@@ -57,8 +57,8 @@ def scenario() -> Scenario:
             Stream(name="circle", workload=LedgerWorkload(), settings=settings(clients=2, think="30ms")),
         ),
         faults=(
-            PlannedFault(name="kill-leader", at=5.0, injector=Kill(target="leader", hold="3s")),  # type: ignore[arg-type]
-            PlannedFault(name="freeze", at=32.0, injector=Pause(target="leader", hold="1s")),  # type: ignore[arg-type]
+            ScheduledFault.once("kill-leader", 5.0, Kill(target="leader", hold="3s")),  # type: ignore[arg-type]
+            ScheduledFault.once("freeze", 32.0, Pause(target="leader", hold="1s")),  # type: ignore[arg-type]
         ),
         expectations=(),
         windows=Windows(),

@@ -24,6 +24,7 @@ from chaosbench.model.trials import TrialReport, TrialsReport, TrialState
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.render import trials as rendered
 from chaosbench.results import RunDirectory
+from chaosbench.scenarios.plan import planned as planned_faults
 from chaosbench.scenarios.scenario import Scenario, Stream
 from chaosbench.scenarios.series import series_record
 from chaosbench.scenarios.series_files import SeriesDirectory, trials_schema, trials_schema_text
@@ -132,7 +133,7 @@ def test_phases_are_spread_over_the_loop_and_faults_keep_their_distances():
     assert sum(offsets) / 100 == pytest.approx(2.5, abs=0.5)
     assert len({trial.seed for trial in trials}) == 100
     for trial in trials:
-        first, second = trial.scenario.faults
+        first, second = planned_faults(trial.scenario, trial.seed)
         assert (first.at, second.at) == (pytest.approx(1 + trial.phase_offset_s), pytest.approx(first.at + 3))
 
 

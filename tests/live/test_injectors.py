@@ -26,7 +26,7 @@ CLOCK = Clock()
 
 
 async def target_of(fault: Injector, cluster: DockerCluster) -> Member:
-    return resolve(fault.target, fault, await cluster.snapshot(), random.Random(1))
+    return resolve(fault.target, fault, await cluster.snapshot(), random.Random(1))[0]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ scenarios:
     duration: {seconds}s
     warm_up: 1s
     recovery: 90s
+    allow_quorum_loss: true
     load:
       - {{workload: ledger, rate: 50/s, connections: 2}}
     faults: [{fault}]

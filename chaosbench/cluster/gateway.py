@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from chaosbench.errors import UndeterminedError
-from chaosbench.model.cluster import Address
+from chaosbench.model.cluster import Address, Member
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
@@ -108,6 +108,23 @@ class Gateway:
             raise EtcdSilent(f"{self._url} did not answer within {timeout:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise EtcdSilent(f"{self._url}: {error or type(error).__name__}") from error
+
+
+async def leader_of(http: aiohttp.ClientSession, members: Sequence[Member], timeout: float) -> str | None:
+    """The member that says it leads; None when none does within the timeout, or several do."""
+    asked = [member for member in members if "etcd" in member.ports]
+    answers = await asyncio.gather(
+        *(Gateway(http, member.ports["etcd"]).member_and_leader(timeout) for member in asked), return_exceptions=True
+    )
+    leaders: list[str] = []
+    for member, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, EtcdSilent):
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer[0] == answer[1]:
+            leaders.append(member.name)
+    return leaders[0] if len(leaders) == 1 else None
 
 
 def _events(said: Mapping[str, Any]) -> tuple[KeyValue, ...]:
