@@ -107,6 +107,7 @@ def _list_parser(commands: Commands) -> None:
     listing.add_argument(
         "what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file (default: all)"
     )
+    _add_lab(listing)
     listing.set_defaults(command=_list)
 
 
@@ -147,6 +148,17 @@ def _lab(options: argparse.Namespace) -> Path:
     from chaosbench.lab import check_lab, find_lab
 
     return check_lab(options.lab) if options.lab else find_lab(Path.cwd())
+
+
+def _lab_if_any(options: argparse.Namespace) -> Path | None:
+    from chaosbench.errors import UsageError
+
+    try:
+        return _lab(options)
+    except UsageError:
+        if options.lab:
+            raise
+        return None
 
 
 def _say(line: str) -> None:
@@ -233,7 +245,7 @@ def _export(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from chaosbench.catalogue import listing
 
-    for line in listing(options.what):
+    for line in listing(options.what, _lab_if_any(options)):
         _say(line)
     return 0
 

@@ -104,6 +104,10 @@ class Cluster(Protocol):
         """How a helper container stands; None when there is none of that name."""
         ...
 
+    async def instruct(self, name: str, command: Sequence[str], timeout: float = 10.0) -> Executed:
+        """Run a command inside a helper container that is stationed. FaultError when it is not there any more."""
+        ...
+
     async def dismiss(self, name: str, grace: float = 10.0) -> None:
         """Stop a helper container, so that it undoes its fault, and remove it. Nothing happens when it is gone."""
         ...

@@ -98,6 +98,10 @@ class Deeds:
         """How a helper container stands."""
         return await self._helpers.stationed(name)
 
+    async def instruct(self, name: str, command: Sequence[str], timeout: float = 10.0) -> Executed:
+        """Run a command inside a helper container that is stationed."""
+        return await self._helpers.instruct(name, command, timeout)
+
     async def dismiss(self, name: str, grace: float = 10.0) -> None:
         """Stop a helper container and remove it."""
         await self._helpers.dismiss(name, grace)

@@ -11,6 +11,7 @@ import aiohttp
 
 from chaosbench import postgres
 from chaosbench.cluster import PATIENCE_S, gateway, patroni
+from chaosbench.cluster.capabilities import Capabilities
 from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container
 from chaosbench.cluster.deeds import Deeds
 from chaosbench.cluster.labfiles import LabFiles, read_lab
@@ -44,6 +45,7 @@ class DockerCluster(Deeds):
     def __init__(self, files: LabFiles) -> None:
         self._files = files
         super().__init__(files.project)
+        self._capabilities = Capabilities(self._helpers, self)
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -124,8 +126,8 @@ class DockerCluster(Deeds):
         return {container.name: container.id for container in await self._engine.labelled()}
 
     async def lacks(self, need: Need) -> str | None:
-        """Nothing is known to be missing."""
-        return None
+        """Probed once for each cluster object."""
+        return await self._capabilities.lacks(need)
 
     def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to the lab's containers from now on."""

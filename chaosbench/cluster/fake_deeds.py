@@ -75,6 +75,14 @@ class FakeDeeds:
         """Whether it is in ``stations``."""
         return RunState.RUNNING if name in self.stations else None
 
+    async def instruct(self, name: str, command: Sequence[str], timeout: float = 10.0) -> Executed:
+        """As ``execute``, from the helper of that name."""
+        if name not in self.stations:
+            raise FaultError(f"docker exec in {name}: no such container")
+        member = self.stations[name][0]
+        self.executed.append((member, tuple(command)))
+        return self.answer(member, tuple(command))
+
     async def dismiss(self, name: str, grace: float = 10.0) -> None:
         """It is in ``stations`` no more."""
         self.stations.pop(name, None)

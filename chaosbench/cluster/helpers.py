@@ -21,7 +21,7 @@ from chaosbench.model.cluster import Executed, Helper, Member, RunState
 IMAGE = "chaosbench-tools:local"
 ROLE = "helper"
 
-_OUTPUT = 64 * 1024
+_OUTPUT = 256 * 1024
 _GRACE_S = 5.0
 _NOT_FOUND, _CONFLICT = 404, 409
 
@@ -34,40 +34,40 @@ class Helpers:
         self._project = project
 
     async def execute(self, member: Member, command: Sequence[str], user: str, timeout: float) -> Executed:
-        """Run a command in the member's container. It is killed there when its time is over: nobody else would."""
-        bounded = ["timeout", "-k", "1", f"{timeout:g}", *command]
+        """Run a command in the member's container."""
+        return await self._engine.act(
+            "exec in",
+            member.container_id,
+            lambda container, _: _run(container, command, user, timeout),
+            timeout + _GRACE_S,
+        )
 
-        async def run(container: DockerContainer, _: aiodocker.Docker) -> Executed:
-            execution = await container.exec(bounded, stdout=True, stderr=True, user=user)
-            output = b""
-            async with execution.start(detach=False) as stream:
-                while (message := await stream.read_out()) is not None:
-                    output = (output + message.data)[:_OUTPUT]
-            code = (await execution.inspect())["ExitCode"]
-            return Executed(code, output.decode(errors="replace"))
-
-        return await self._engine.act("exec in", member.container_id, run, timeout + _GRACE_S)
+    async def instruct(self, name: str, command: Sequence[str], timeout: float) -> Executed:
+        """Run a command in a helper that is stationed; FaultError when it is not there any more."""
+        full = self._full(name)
+        return await self._engine.order(
+            f"exec in {full}",
+            lambda docker: _run(docker.containers.container(full), command, "", timeout),
+            timeout + _GRACE_S,
+        )
 
     async def assist(self, member: Member, helper: Helper, timeout: float) -> Executed:
         """Run a helper to its end and remove it."""
-        name = self._full(f"once-{secrets.token_hex(4)}")
-        await self._start(member, helper, name, {})
-        try:
+        await self._engine.inspect(member.container_id)  # it must carry the lab's label
+        return await self._once(self._config(helper, member=member), timeout)
 
-            async def ended(docker: aiodocker.Docker) -> Executed:
-                container = docker.containers.container(name)
-                code = (await container.wait())["StatusCode"]
-                lines = await container.log(stdout=True, stderr=True)
-                return Executed(code, "".join(lines)[:_OUTPUT])
-
-            return await self._engine.order(f"wait {name}", ended, timeout)
-        finally:
-            await self._remove(name)
+    async def alone(self, helper: Helper, timeout: float) -> Executed:
+        """Run a helper beside nobody, in namespaces of its own; to see what this machine can do."""
+        return await self._once(self._config(helper), timeout)
 
     async def station(self, member: Member, helper: Helper, name: str, lifetime: float) -> None:
         """Start a helper and leave it there; one of that name that is there already is replaced."""
         await self.dismiss(name, _GRACE_S)
-        await self._start(member, helper, self._full(name), {"CHAOSBENCH_LIFETIME": f"{lifetime:g}"})
+        await self._engine.inspect(member.container_id)  # it must carry the lab's label
+        config = self._config(helper, member=member)
+        config["Env"] = [f"CHAOSBENCH_LIFETIME={lifetime:g}"]
+        config["HostConfig"]["AutoRemove"] = True  # one that expired leaves nothing behind
+        await self._start(config, self._full(name))
 
     async def stationed(self, name: str) -> RunState | None:
         """How a helper stands; None when there is none of that name."""
@@ -87,10 +87,32 @@ class Helpers:
                 raise
         await self._remove(full)
 
-    async def _start(self, member: Member, helper: Helper, name: str, environment: Mapping[str, str]) -> None:
-        await self._engine.inspect(member.container_id)  # it must carry the lab's label
-        config = self._config(member, helper, environment)
-        await self._engine.order(f"run {name}", lambda docker: docker.containers.run(config, name=name))
+    async def _once(self, config: Mapping[str, Any], timeout: float) -> Executed:
+        name = self._full(f"once-{secrets.token_hex(4)}")
+
+        async def ended(docker: aiodocker.Docker) -> Executed:
+            container = docker.containers.container(name)
+            code = (await container.wait())["StatusCode"]
+            lines = await container.log(stdout=True, stderr=True)
+            return Executed(code, "".join(lines)[:_OUTPUT])
+
+        try:
+            await self._start(config, name)
+            return await self._engine.order(f"wait {name}", ended, timeout)
+        finally:
+            await self._remove(name)
+
+    async def _start(self, config: Mapping[str, Any], name: str) -> None:
+        """Not aiodocker's ``run``: where the image is missing that goes looking for it in a registry."""
+
+        async def start(docker: aiodocker.Docker) -> None:
+            await (await docker.containers.create(dict(config), name=name)).start()
+
+        try:
+            await self._engine.order(f"run {name}", start)
+        except FaultError:
+            await self._remove(name)  # it may have been created and not started
+            raise
 
     async def _remove(self, full: str) -> None:
         try:
@@ -99,15 +121,15 @@ class Helpers:
             if not _is(error, _NOT_FOUND) and not _is(error, _CONFLICT):  # gone, or going
                 raise
 
-    def _config(self, member: Member, helper: Helper, environment: Mapping[str, str]) -> dict[str, Any]:
-        beside = f"container:{member.container_id}"
+    def _config(self, helper: Helper, *, member: Member | None = None) -> dict[str, Any]:
+        beside = f"container:{member.container_id}" if member else ""
+        words = f"helper of {member.name}" if member else "helper of nobody"
         return {
             "Image": IMAGE,
             "Cmd": list(helper.command),
-            "Env": [f"{key}={value}" for key, value in environment.items()],
-            "Labels": {LAB_LABEL: self._project, ROLE_LABEL: ROLE, MEMBER_LABEL: f"helper of {member.name}"},
+            "Labels": {LAB_LABEL: self._project, ROLE_LABEL: ROLE, MEMBER_LABEL: words},
             "HostConfig": {
-                "NetworkMode": beside if helper.network else "none",
+                "NetworkMode": beside if beside and helper.network else "none",
                 "PidMode": beside if helper.pid else "",
                 "CapDrop": ["ALL"],
                 "CapAdd": list(helper.capabilities),
@@ -119,6 +141,18 @@ class Helpers:
 
     def _full(self, name: str) -> str:
         return f"{self._project}-helper-{name}"
+
+
+async def _run(container: DockerContainer, command: Sequence[str], user: str, timeout: float) -> Executed:
+    """Run a command in a container. It is killed there when its time is over: nobody else would."""
+    bounded = ["timeout", "-k", "1", f"{timeout:g}", *command]
+    execution = await container.exec(bounded, stdout=True, stderr=True, user=user)
+    output = b""
+    async with execution.start(detach=False) as stream:
+        while (message := await stream.read_out()) is not None:
+            output = (output + message.data)[:_OUTPUT]
+    code = (await execution.inspect())["ExitCode"]
+    return Executed(code, output.decode(errors="replace"))
 
 
 def _is(error: FaultError, status: int) -> bool:

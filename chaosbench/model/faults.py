@@ -20,6 +20,7 @@ class Need(StrEnum):
     HELPER = "helper"  # the image for helper containers, with rights over a member's network namespace
     NETEM = "netem"  # the kernel's network emulator, sch_netem
     TBF = "tbf"  # the kernel's token bucket filter, sch_tbf
+    SOCKET_DESTROY = "socket-destroy"  # the kernel closes sockets when it is asked to
     PTRACE = "ptrace"  # a helper may trace a member's processes
     CGROUP_IO = "cgroup-io"  # the kernel's limits on block devices, for a running container
     OWN_DISK = "own-disk"  # the member's data lie on a file system of their own, not on the host's

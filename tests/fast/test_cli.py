@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,14 +99,28 @@ def test_a_lab_that_was_never_started(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_list_names_everything_there_is(capsys: pytest.CaptureFixture[str]):
     out, _ = said(capsys, "list", code=0)
-    names = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
+    names = {line.split()[0] for line in out.splitlines() if line.startswith("  ") and not line.startswith("   ")}
     assert names == {*INJECTORS, *WORKLOADS, *METRICS}
 
 
 @pytest.mark.parametrize(("what", "table"), [("injectors", INJECTORS), ("workloads", WORKLOADS), ("metrics", METRICS)])
 def test_list_of_one_kind(what: str, table: dict[str, object], capsys: pytest.CaptureFixture[str]):
     out, _ = said(capsys, "list", what, code=0)
-    assert [line.split()[0] for line in out.splitlines()[1:]] == list(table)
+    assert [line.split()[0] for line in out.splitlines()[1:] if not line.startswith("   ")] == list(table)
+
+
+def test_list_tells_what_an_injector_needs_also_without_a_lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "compose.yaml").write_text("")
+    out, _ = said(capsys, "list", "injectors", "--lab", tmp_path, code=0)
+    lines = [line.strip() for line in out.splitlines()]
+    after = {line.split()[0]: told for line, told in pairwise(lines)}
+    assert after["kill"] == "needs: nothing but the engine"
+    assert after["netem"].startswith("needs: helper, netem; can this machine do it: not asked: no lab is up (")
+    assert "is not there yet" in after["netem"]
+
+
+def test_list_with_a_lab_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert "has no compose.yaml" in complaint(capsys, "list", "--lab", tmp_path, code=2)
 
 
 def test_list_of_a_file(file: Path, capsys: pytest.CaptureFixture[str]):
