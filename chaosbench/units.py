@@ -1,4 +1,4 @@
-"""Text with a unit to a number, as it stands in YAML: ``90s``, ``1m30s``, ``1000/s``, ``5%``.
+"""Text with a unit to a number, as it stands in YAML: ``90s``, ``1m30s``, ``1000/s``, ``5%``, ``64MB``.
 
 Each parser raises ``ValueError`` whose text says what to write instead.
 """
@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|m|h|d)")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB)")
+_BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
 
 
@@ -46,6 +48,24 @@ def parse_ratio(value: object) -> float:
     return ratio
 
 
+def parse_size(value: object) -> int:
+    """Bytes from ``64MB``; as in PostgreSQL a kB is 1024 bytes."""
+    match = _SIZE.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(f"{value!r} is not a size: write a number with a unit (B, kB, MB, GB), as in 64MB")
+    return round(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_throughput(value: object) -> int:
+    """Bytes a second from ``4MB/s``."""
+    text = str(value).strip()
+    if not text.endswith("/s"):
+        raise ValueError(f"{value!r} is not a throughput: write a size per second, as in 4MB/s")
+    return parse_size(text.removesuffix("/s"))
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"unit": "s"})]
 Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0, le=1_000_000)]
 Ratio = Annotated[float, BeforeValidator(parse_ratio)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Throughput = Annotated[int, BeforeValidator(parse_throughput), Field(gt=0)]

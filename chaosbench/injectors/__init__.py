@@ -52,8 +52,8 @@ class Injector(Protocol):
         """Put the fault in place. Returns when it is."""
         ...
 
-    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
-        """Whether the fault is in place now, by looking at the member itself. Changes nothing."""
+    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool | None:
+        """Whether the fault is in place now, by looking at the member itself; None if nobody can tell. Changes nothing."""
         ...
 
     async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:

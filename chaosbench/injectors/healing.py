@@ -58,7 +58,7 @@ async def heal(
         try:
             async with asyncio.timeout(patience.heal):
                 await injector.heal(cluster, member, before)
-                if injector.hold and await injector.present(cluster, member, before):
+                if injector.hold and await injector.present(cluster, member, before) is True:
                     raise FaultError("it is still in place")
             return
         except Exception as error:  # whatever an injector raises, the next try and the remedy matter more

@@ -185,7 +185,7 @@ class _Deed:
                 there = False  # its container is gone
             except (ChaosbenchError, TimeoutError):
                 continue
-            if not there:
+            if there is False:
                 hit.lost_ns = self.hands.clock.now()
                 self.tell(Kind.FAULT_LOST, hit.lost_ns, target=hit.member.name)
 
