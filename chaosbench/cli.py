@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _plan_parser(commands)
     _list_parser(commands)
     _export_parser(commands)
+    _heal_parser(commands)
     _lab_parser(commands)
     return parser
 
@@ -123,6 +124,12 @@ def _export_parser(commands: Commands) -> None:
         help="write history.edn: as operations on a set (the default), or as transactions for Elle",
     )
     export.set_defaults(command=_export)
+
+
+def _heal_parser(commands: Commands) -> None:
+    heal = commands.add_parser("heal", help="undo what a run that was killed left in the lab (exit 3 if that fails)")
+    _add_lab(heal)
+    heal.set_defaults(command=_heal)
 
 
 def _lab_parser(commands: Commands) -> None:
@@ -248,6 +255,12 @@ def _list(options: argparse.Namespace) -> int:
     for line in listing(options.what, _lab_if_any(options)):
         _say(line)
     return 0
+
+
+def _heal(options: argparse.Namespace) -> int:
+    from chaosbench.rescue import heal
+
+    return asyncio.run(heal(_lab(options), _say))
 
 
 def _lab_up(options: argparse.Namespace) -> int:

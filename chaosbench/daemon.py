@@ -1,19 +1,19 @@
-"""A run's life: one lock, one cluster, metrics, signals; the scenarios in turn; one exit code.
+"""A run's life: one lock, one cluster, a journal and its guard, metrics, signals; the scenarios in turn; one exit code.
 
-The first SIGINT or SIGTERM ends the measurement, heals every fault and reports
-what there is; the second skips the report, never the healing.
+What an earlier run left behind is healed first. The first SIGINT, SIGTERM or
+SIGHUP ends the measurement, heals every fault and reports what there is; the
+second skips the report, never the healing. What nobody can catch, the guard heals.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 import signal
-import tempfile
+import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,11 @@ from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.labfiles import read_lab
 from chaosbench.errors import PreflightError
+from chaosbench.events import Kind
+from chaosbench.guard.parent import guarded
+from chaosbench.journal.place import alone
 from chaosbench.observers import live
+from chaosbench.rescue import heal_left_behind, journal_of
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
 from chaosbench.scenarios.preflight import require_faults
@@ -34,7 +38,7 @@ from chaosbench.scenarios.turns import Run, scenarios_in_turn
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.prometheus import PrometheusSink
 
-INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +71,15 @@ async def run(request: Request, console: Console) -> int:
     clock = Clock()
     hub = Hub([], clock)
     seeds = (request.seed, request.file.seed, secrets.randbelow(2**31))
-    with _alone(read_lab(request.lab).project), _scheduled_first():
+
+    def warn(text: str) -> None:
+        hub.say(Kind.WARNING, text=text)
+
+    project = read_lab(request.lab).project
+    with alone(project), _scheduled_first():
         async with DockerCluster.at(request.lab) as cluster, _metrics(hub, request, console):
+            journal = journal_of(project, warn)
+            await heal_left_behind(journal, cluster, lambda line: console.print(line, soft_wrap=True), "the next run")
             bench = Bench(
                 cluster=cluster,
                 database=LiveDatabase(cluster, clock),
@@ -78,23 +89,25 @@ async def run(request: Request, console: Console) -> int:
                 seed=next(seed for seed in seeds if seed is not None),
                 stop=asyncio.Event(),
                 observe=live.sources,
+                journal=journal,
                 samples=request.samples,
                 scenario_file=request.file.text,
             )
             await require_faults(request.scenarios, cluster)
-            with _stop_on_signals(bench.stop, console):
-                return await scenarios_in_turn(
-                    Run(
-                        bench=bench,
-                        file=request.file.path,
-                        scenarios=request.scenarios,
-                        out=request.out,
-                        console=console,
-                        keep_going=request.keep_going,
-                        trial=request.trial,
-                        resume=request.resume,
+            async with guarded(journal, request.lab, clock, warn):
+                with _stop_on_signals(bench.stop, console):
+                    return await scenarios_in_turn(
+                        Run(
+                            bench=bench,
+                            file=request.file.path,
+                            scenarios=request.scenarios,
+                            out=request.out,
+                            console=console,
+                            keep_going=request.keep_going,
+                            trial=request.trial,
+                            resume=request.resume,
+                        )
                     )
-                )
 
 
 @asynccontextmanager
@@ -114,20 +127,6 @@ async def _metrics(hub: Hub, request: Request, console: Console) -> AsyncIterato
     finally:
         hub.remove(sink)
         await sink.stop()
-
-
-@contextmanager
-def _alone(project: str) -> Iterator[None]:
-    """No two runs on one lab, from whatever checkout: each would take the other's faults for its own."""
-    path = Path(tempfile.gettempdir()) / f"chaosbench-{project}.lock"
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PreflightError(
-                f"another chaosbench run is using the lab {project!r}; wait for it, or stop it"
-            ) from None
-        yield
 
 
 @contextmanager
@@ -157,12 +156,18 @@ def _stop_on_signals(stop: asyncio.Event, console: Console) -> Iterator[None]:
     task = asyncio.current_task()
 
     def received(number: signal.Signals) -> None:
-        if stop.is_set() and task is not None:
-            console.print(f"{number.name} again: healing, then leaving without a report")
-            task.cancel()
-            return
-        console.print(f"{number.name}: ending the measurement, healing every fault, then the report")
+        if number is signal.SIGHUP:
+            _let_go_of_terminal()
+        again = stop.is_set()
         stop.set()
+        if again and task is not None:
+            task.cancel()
+        with suppress(OSError):  # nobody may be there to read it
+            console.print(
+                f"{number.name} again: healing, then leaving without a report"
+                if again
+                else f"{number.name}: ending the measurement, healing every fault, then the report"
+            )
 
     for number in INTERRUPTING:
         loop.add_signal_handler(number, received, number)
@@ -171,3 +176,13 @@ def _stop_on_signals(stop: asyncio.Event, console: Console) -> Iterator[None]:
     finally:
         for number in INTERRUPTING:
             loop.remove_signal_handler(number)
+
+
+def _let_go_of_terminal() -> None:
+    """Write to nowhere from now on where the terminal was closed: every further line would be an error."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)

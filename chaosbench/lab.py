@@ -18,6 +18,7 @@ from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import PATIENCE_S, await_healthy
 from chaosbench.errors import ClusterUnavailable, UsageError
 from chaosbench.model.cluster import BackendView, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.rescue import heal_before_up
 
 Report = Callable[[str], None]
 """Takes one line of progress at a time."""
@@ -74,6 +75,7 @@ async def up(lab: Path, report: Report) -> None:
     def say(line: str) -> None:
         report(f"[{to_s(clock.now() - began):5.1f} s] {line}")
 
+    await heal_before_up(lab, report)
     if await _is_healthy(lab):
         report("the lab is up and healthy already")
         return

@@ -6,9 +6,13 @@ Each parser raises ``ValueError`` whose text says what to write instead.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+STORED: Mapping[str, bool] = {"stored": True}
+"""Context of a validation: plain numbers are chaosbench's own, in base units, not somebody's who forgot the unit."""
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|m|h|d)")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -64,8 +68,17 @@ def parse_throughput(value: object) -> int:
     return parse_size(text.removesuffix("/s"))
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"unit": "s"})]
-Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0, le=1_000_000)]
-Ratio = Annotated[float, BeforeValidator(parse_ratio)]
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-Throughput = Annotated[int, BeforeValidator(parse_throughput), Field(gt=0)]
+def _or_stored(parse: Callable[[object], float]) -> Callable[[object, ValidationInfo], float]:
+    def read(value: object, info: ValidationInfo) -> float:
+        if info.context == STORED and isinstance(value, (int, float)):
+            return float(value)
+        return parse(value)
+
+    return read
+
+
+Seconds = Annotated[float, BeforeValidator(_or_stored(parse_duration)), Field(json_schema_extra={"unit": "s"})]
+Rate = Annotated[float, BeforeValidator(_or_stored(parse_rate)), Field(gt=0, le=1_000_000)]
+Ratio = Annotated[float, BeforeValidator(_or_stored(parse_ratio))]
+Size = Annotated[int, BeforeValidator(_or_stored(parse_size)), Field(gt=0)]
+Throughput = Annotated[int, BeforeValidator(_or_stored(parse_throughput)), Field(gt=0)]

@@ -81,3 +81,8 @@ def conflict(one: Part, other: Part, *, same_member: bool) -> bool:
     if {one, other} == {Part.ENDPOINT, Part.RULES} or {one, other} == {Part.ENDPOINT, Part.QDISC}:
         return True  # a new endpoint has a new interface and may have a new address
     return one is other and one in _ALONE
+
+
+def outlives_container(part: Part) -> bool:
+    """Whether such a fault is still there when the member's container was removed and made anew."""
+    return part in (Part.SETTINGS, Part.DISK, Part.OTHER)
