@@ -105,9 +105,7 @@ def _plan_parser(commands: Commands) -> None:
 
 def _list_parser(commands: Commands) -> None:
     listing = commands.add_parser("list", help="list injectors, workloads, metrics, or the scenarios of a file")
-    listing.add_argument(
-        "what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file (default: all)"
-    )
+    listing.add_argument("what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file")
     _add_lab(listing)
     listing.set_defaults(command=_list)
 
@@ -155,17 +153,6 @@ def _lab(options: argparse.Namespace) -> Path:
     from chaosbench.lab import check_lab, find_lab
 
     return check_lab(options.lab) if options.lab else find_lab(Path.cwd())
-
-
-def _lab_if_any(options: argparse.Namespace) -> Path | None:
-    from chaosbench.errors import UsageError
-
-    try:
-        return _lab(options)
-    except UsageError:
-        if options.lab:
-            raise
-        return None
 
 
 def _say(line: str) -> None:
@@ -251,8 +238,9 @@ def _export(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     from chaosbench.catalogue import listing
+    from chaosbench.lab import lab_if_any
 
-    for line in listing(options.what, _lab_if_any(options)):
+    for line in listing(options.what, lab_if_any(options.lab)):
         _say(line)
     return 0
 

@@ -63,6 +63,16 @@ def check_lab(lab: Path) -> Path:
     return lab
 
 
+def lab_if_any(named: Path | None) -> Path | None:
+    """The lab's directory: ``named``, which must be one, or one that is found from here; None when there is none."""
+    if named is not None:
+        return check_lab(named)
+    try:
+        return find_lab(Path.cwd())
+    except UsageError:
+        return None
+
+
 async def up(lab: Path, report: Report) -> None:
     """Bring the lab up and return when it is healthy; at once when it is already.
 

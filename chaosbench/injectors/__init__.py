@@ -53,7 +53,10 @@ class Injector(Protocol):
         ...
 
     async def present(self, cluster: Cluster, member: Member, before: Before) -> bool | None:
-        """Whether the fault is in place now, by looking at the member itself; None if nobody can tell. Changes nothing."""
+        """Whether the fault is in place now, by looking at the member itself. Changes nothing.
+
+        None when nobody can tell: then it is neither reported as lost nor taken for not healed.
+        """
         ...
 
     async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:

@@ -68,7 +68,7 @@ async def end(cluster: Cluster, member: Member, mark: str) -> None:
 def kill_script(mark: str) -> str:
     """A script for ``sh`` inside the container that ends the processes of a mark."""
     found = f"grep -las '{_pattern(mark)}' /proc/[0-9]*/cmdline | cut -d/ -f3"
-    return f"for one in $({found}); do kill -9 $one 2>/dev/null; done; rm -f {_log(mark)}"
+    return f"for one in $({found}); do kill -9 $one 2>/dev/null; done; rm -f /tmp/{_pattern(mark)}.log"
 
 
 def by_hand(member: Member, mark: str) -> str:

@@ -20,7 +20,7 @@ _MARK = "chaosbench-checkpoint-storm"
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class CheckpointStorm:
-    """Have the target do a checkpoint ``every`` so often until ``hold`` is over; a replica does restartpoints."""
+    """Have the target do a checkpoint at every ``interval`` until ``hold`` is over; a replica does restartpoints."""
 
     kind: ClassVar[str] = "checkpoint-storm"
     hits: ClassVar[frozenset[Role]] = frozenset({Role.POSTGRES})
@@ -29,7 +29,7 @@ class CheckpointStorm:
     disables: ClassVar[bool] = False
 
     target: str = "leader"
-    every: Seconds = Field(default=0.5, ge=0.05)
+    interval: Seconds = Field(default=0.5, ge=0.05)
     hold: Seconds = Field(default=15.0, gt=0)
 
     async def look(self, cluster: Cluster, member: Member) -> Before:
@@ -38,7 +38,7 @@ class CheckpointStorm:
 
     async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         """Start the session that asks for them; each is waited for, so a slow one delays the next."""
-        body = sql.repeated("CHECKPOINT;", self.every, self.hold + MARGIN_S)
+        body = sql.repeated("CHECKPOINT;", self.interval, self.hold + MARGIN_S)
         await sql.hold(cluster, member, _MARK, [body], self.hold)
         await sql.await_held(cluster, member, _MARK)
 

@@ -19,7 +19,7 @@ from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
 from chaosbench.units import Seconds, parse_duration
 
-_FILE = "/run/chaosbench-clock"
+_FILE = "/dev/shm/chaosbench-clock"  # noqa: S108 - inside the container
 """Where ``compose.clock.yaml`` has libfaketime look."""
 
 _READ = f"[ ! -e {_FILE} ] || cat {_FILE}"

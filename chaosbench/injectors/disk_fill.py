@@ -65,7 +65,7 @@ class DiskFill:
         if kind != "own" or not _private(mount, await cluster.inspect(member)):
             raise InjectionError(
                 f"disk-fill: {self.path} of {member.name} lies on a file system that it shares with the host; "
-                "name a path on one of its own, as /dev/shm, or see compose.smalldisk.yaml in the lab's directory"
+                "name a path on one of its own, as /dev/shm"
             )
         if int(free) <= (1 - self.share) * int(blocks):
             raise InjectionError(f"disk-fill: {self.path} of {member.name} is fuller than {self.share:.0%} already")

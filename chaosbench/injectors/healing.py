@@ -12,9 +12,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chaosbench.clock import Clock
+from chaosbench.clock import Clock, to_ns
 from chaosbench.cluster import Cluster
-from chaosbench.errors import FaultError, HealError
+from chaosbench.errors import ClusterUnavailable, FaultError, HealError
 from chaosbench.injectors import Injector
 from chaosbench.model.cluster import Member
 from chaosbench.model.faults import Before
@@ -31,6 +31,7 @@ class Patience:
     heal:    one try to heal
     tries:   how often healing is tried
     pause:   between two tries
+    engine:  as long as healing lasts no longer, a try that found no container engine does not count: it may restart
     """
 
     look: float = 10.0
@@ -38,6 +39,7 @@ class Patience:
     heal: float = 20.0
     tries: int = 4
     pause: float = 1.0
+    engine: float = 60.0
 
 
 async def heal(
@@ -54,7 +56,9 @@ async def heal(
     Returns when the fault is seen to be gone.
     """
     patience = patience or Patience()
-    for attempt in range(1, patience.tries + 1):
+    engine_until = clock.now() + to_ns(patience.engine)
+    attempt = 0
+    while True:
         try:
             async with asyncio.timeout(patience.heal):
                 await injector.heal(cluster, member, before)
@@ -62,6 +66,8 @@ async def heal(
                     raise FaultError("it is still in place")
             return
         except Exception as error:  # whatever an injector raises, the next try and the remedy matter more
+            restarting = isinstance(error, ClusterUnavailable) and clock.now() < engine_until
+            attempt += not restarting
             if attempt == patience.tries:
                 message = f"{injector.kind} on {member.name} is not healed after {attempt} tries: {said(error)}"
                 raise HealError(message, injector.remedy(member, before)) from error

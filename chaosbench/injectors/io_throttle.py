@@ -23,6 +23,8 @@ from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
 from chaosbench.units import Rate, Seconds, Throughput
 
+_USUAL = {"write_bps": 1024**2}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class IoThrottle:
@@ -41,11 +43,6 @@ class IoThrottle:
     read_operations: Rate | None = None
     write_operations: Rate | None = None
     hold: Seconds = Field(default=15.0, gt=0)
-
-    def __post_init__(self) -> None:
-        """Something must be limited."""
-        if not self._limits:
-            raise ValueError("write at least one of 'read', 'write', 'read_operations' and 'write_operations'")
 
     async def look(self, cluster: Cluster, member: Member) -> Before:
         """The disk of the path, and the limits that it has for this member now."""
@@ -81,5 +78,7 @@ class IoThrottle:
 
     @property
     def _limits(self) -> dict[str, int]:
+        """Those that are written, or else one on writing."""
         wanted = (self.read, self.write, self.read_operations, self.write_operations)
-        return {key: max(1, round(value)) for key, value in zip(KEYS, wanted, strict=True) if value is not None}
+        limits = {key: max(1, round(value)) for key, value in zip(KEYS, wanted, strict=True) if value is not None}
+        return limits or _USUAL

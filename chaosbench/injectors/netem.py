@@ -27,7 +27,7 @@ class Netem:
 
     target: str
     delay: Seconds = Field(default=0.0, ge=0)
-    jitter: Seconds = Field(default=0.0, ge=0)
+    delay_jitter: Seconds = Field(default=0.0, ge=0)
     loss: Ratio = 0.0
     duplicate: Ratio = 0.0
     corrupt: Ratio = 0.0
@@ -37,8 +37,8 @@ class Netem:
         """Something must be asked for, and jitter is around a delay."""
         if not any((self.delay, self.loss, self.duplicate, self.corrupt)):
             raise ValueError("netem changes nothing: write at least one of delay, loss, duplicate, corrupt")
-        if self.jitter > self.delay:
-            raise ValueError("jitter is around a delay: write a 'delay' of at least that much")
+        if self.delay_jitter > self.delay:
+            raise ValueError("delay_jitter is around a delay: write a 'delay' of at least that much")
 
     async def look(self, cluster: Cluster, member: Member) -> Before:
         """The interfaces, which must be free."""
@@ -68,7 +68,7 @@ class Netem:
 
     def _words(self) -> str:
         """In tc's words; times in microseconds, its finest."""
-        delay = f"delay {self.delay * 1e6:.0f}us {self.jitter * 1e6:.0f}us".removesuffix(" 0us")
+        delay = f"delay {self.delay * 1e6:.0f}us {self.delay_jitter * 1e6:.0f}us".removesuffix(" 0us")
         shares = {"loss": self.loss, "duplicate": self.duplicate, "corrupt": self.corrupt}
         words = [f"{name} {share * 100:.4f}%" for name, share in shares.items() if share]
         return " ".join([delay, *words] if self.delay else words)

@@ -117,7 +117,8 @@ def find(word: str, processes: Sequence[Process]) -> tuple[Process, ...]:
 def _parents(name: str) -> Callable[[Sequence[Process]], tuple[Process, ...]]:
     def of(processes: Sequence[Process]) -> tuple[Process, ...]:
         ours = {process.pid: process for process in processes if process.name == name}
-        return tuple(process for process in ours.values() if process.parent not in ours)
+        # A child that outlived its parent goes to the first process, yet keeps its title, as in "pgpool: ".
+        return tuple(p for p in ours.values() if p.parent not in ours and not p.command.startswith(f"{name}: "))
 
     return of
 
@@ -128,7 +129,7 @@ def _commands(pattern: str) -> Callable[[Sequence[Process]], tuple[Process, ...]
 
 def _sessions(processes: Sequence[Process]) -> tuple[Process, ...]:
     """One of Pgpool's children: the first that serves a client, or else the first that waits for one."""
-    (parent,) = _parents("pgpool")(processes) or (None,)
+    parent = next(iter(_parents("pgpool")(processes)), None)
     waiting = r"wait for connection request"
     others = r"PCP|worker process|health check|logger|watchdog|lifecheck|heartbeat"
     children = [p for p in processes if parent and p.parent == parent.pid and not re.search(others, p.command)]

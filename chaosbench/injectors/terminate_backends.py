@@ -26,7 +26,7 @@ _SPARED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class TerminateBackends:
-    """End a ``share`` of the target's client sessions; with ``every``, again and again until ``hold`` is over."""
+    """End a ``share`` of the target's client sessions; with ``interval``, again and again until ``hold`` is over."""
 
     kind: ClassVar[str] = "terminate-backends"
     hits: ClassVar[frozenset[Role]] = frozenset({Role.POSTGRES})
@@ -38,13 +38,15 @@ class TerminateBackends:
     application: str = ""
     user: str = ""
     share: Ratio = 1.0
-    every: Seconds = 0.0
+    interval: Seconds = 0.0
     hold: Seconds = 0.0
 
     def __post_init__(self) -> None:
         """What is done once has no length, what is repeated has one."""
-        if bool(self.every) != bool(self.hold):
-            raise ValueError("write both 'every' and 'hold' to end sessions again and again, or neither to do it once")
+        if bool(self.interval) != bool(self.hold):
+            raise ValueError(
+                "write both 'interval' and 'hold' to end sessions again and again, or neither to do it once"
+            )
 
     async def look(self, cluster: Cluster, member: Member) -> Before:
         """Nothing: clients connect again by themselves."""
@@ -53,20 +55,20 @@ class TerminateBackends:
     async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         """End them, or start the session that does so."""
         victims = f"FROM pg_stat_activity WHERE {self._condition} AND random() < {self.share:g}"
-        if not self.every:
+        if not self.interval:
             await sql.ask(cluster, member, f"SELECT count(pg_terminate_backend(pid)) {victims}")
             return
-        body = sql.repeated(f"PERFORM pg_terminate_backend(pid) {victims};", self.every, self.hold + MARGIN_S)
+        body = sql.repeated(f"PERFORM pg_terminate_backend(pid) {victims};", self.interval, self.hold + MARGIN_S)
         await sql.hold(cluster, member, _MARK, [body], self.hold)
         await sql.await_held(cluster, member, _MARK)
 
     async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
         """The session that ends others is there; never for what is done once."""
-        return bool(self.every) and await sql.held(cluster, member, _MARK) > 0
+        return bool(self.interval) and await sql.held(cluster, member, _MARK) > 0
 
     async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
         """End the session that ends others."""
-        if self.every:
+        if self.interval:
             await sql.release(cluster, member, _MARK)
 
     def remedy(self, member: Member, before: Before) -> str:

@@ -178,6 +178,25 @@ async def test_healing_is_tried_again():
     assert bench.cluster.states["pg1"] is RunState.RUNNING
 
 
+async def test_an_engine_that_restarts_costs_no_tries():
+    bench = Bench()
+    bench.cluster.failures["start"] = [ClusterUnavailable("no answer from the Docker engine")] * 30
+    async with bench.injected(Kill(target="leader")) as injection:
+        pass
+    assert injection.heal_error is None
+    assert bench.cluster.states["pg1"] is RunState.RUNNING
+
+
+async def test_an_engine_that_stays_away_is_not_waited_for_forever():
+    bench = Bench()
+    bench.cluster.failures["start"] = [ClusterUnavailable("no answer from the Docker engine")] * 300
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(HealError, match="no answer from the Docker engine; to heal by hand: docker start"):
+        async with bench.injected(Kill(target="leader")):
+            pass
+    assert asyncio.get_running_loop().time() - began == pytest.approx(62, abs=2)
+
+
 async def test_what_cannot_be_healed_leaves_a_command_to_paste():
     bench = Bench()
     bench.cluster.failures["start"] = [FaultError("no space left")] * 9

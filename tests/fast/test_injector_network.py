@@ -281,7 +281,7 @@ async def test_every_interface_gets_the_discipline():
     ("settings", "words"),
     [
         ({"delay": "100ms"}, "netem delay 100000us"),
-        ({"delay": "100ms", "jitter": "20ms"}, "netem delay 100000us 20000us"),
+        ({"delay": "100ms", "delay_jitter": "20ms"}, "netem delay 100000us 20000us"),
         ({"loss": "1%"}, "netem loss 1.0000%"),
         (
             {"delay": "1ms", "loss": "0.5%", "duplicate": "2%", "corrupt": "0.1%"},
@@ -298,8 +298,8 @@ async def test_netem_in_tcs_words(settings: dict[str, str], words: str):
 async def test_settings_that_mean_nothing():
     with pytest.raises(ValidationError, match="netem changes nothing: write at least one of delay, loss"):
         Netem(target="leader")
-    with pytest.raises(ValidationError, match="jitter is around a delay"):
-        Netem(target="leader", delay="1ms", jitter="2ms")
+    with pytest.raises(ValidationError, match="delay_jitter is around a delay"):
+        Netem(target="leader", delay="1ms", delay_jitter="2ms")
     for rate in ("10", "10m", "0mbit", "fast"):
         with pytest.raises(ValidationError, match="write a number with kbit, mbit or gbit, as in 10mbit"):
             Rate(target="leader", rate=rate)

@@ -34,6 +34,7 @@ PGPOOL = """\
 10 9 13 S pgpool pgpool: PCP: wait for connection request
 11 9 13 S pgpool pgpool: worker process
 12 9 13 S pgpool pgpool: wait for connection request
+14 1 13 S pgpool pgpool: PCP: processing health check request
 13 9 13 S pgpool pgpool: chaosbench chaosbench 172.20.0.1(4000) idle"""
 ETCD = "1 0 10 S docker-init docker-init -- etcd\n7 1 11 S etcd etcd --name=etcd1"
 

@@ -27,9 +27,9 @@ from chaosbench.journal.entries import decode, encode, entry_of, revive
 from chaosbench.journal.place import alone, healing, state_directory
 from chaosbench.journal.whole import End, Outcome, Waits, heal_all
 from chaosbench.model.cluster import Address, Member, Role, RunState
-from chaosbench.model.faults import Part
+from chaosbench.model.faults import Part, Permits
 from chaosbench.scenarios.document import Document
-from chaosbench.scenarios.entries import faults_of
+from chaosbench.scenarios.fault_entries import faults_of
 
 ROOT = Path(__file__).parents[2]
 MEMBER = Member("pg2", Role.POSTGRES, "id-of-pg2", RunState.RUNNING, {"sql": Address("127.0.0.1", 15432)})
@@ -50,7 +50,9 @@ def documented() -> list[Injector]:
         raw = yaml.safe_load(block)
         entries = raw.get("faults") if isinstance(raw, dict) else None
         document = Document("docs", block)
-        found += [fault.injector for fault in faults_of(entries or [], ("faults",), document, 1e9)]
+        permits = Permits(quorum_loss=True, multi=True)
+        for fault in faults_of(entries or [], ("faults",), document, 1e9, permits):
+            found += [action.injector for action in fault.actions]
     return found
 
 

@@ -150,9 +150,7 @@ async def test_commands_of_ones_own_in_a_member(cluster: DockerCluster):
 
 async def test_commands_of_ones_own_on_the_host(cluster: DockerCluster, tmp_path: Path):
     file = tmp_path / "own-fault"
-    fault = Exec(
-        target="etcd", where="host", run=f'echo "$CHAOSBENCH_CONTAINER" >{file}', undo=("rm", "-f", str(file))
-    )
+    fault = Exec(target="etcd", where="host", run=f'echo "$CHAOSBENCH_CONTAINER" >{file}', undo=("rm", "-f", str(file)))
     async with hitting(fault, cluster) as member:
         assert file.read_text().strip() == member.container_id
     assert not file.exists()

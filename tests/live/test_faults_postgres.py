@@ -87,7 +87,7 @@ async def test_client_sessions_are_ended_and_no_others(cluster: DockerCluster):
 
 
 async def test_client_sessions_are_ended_again_and_again(cluster: DockerCluster):
-    fault = TerminateBackends(target="replica", application="victim", every="200ms", hold="15s")
+    fault = TerminateBackends(target="replica", application="victim", interval="200ms", hold="15s")
     member = await target_of(fault, cluster)
     async with hitting(fault, cluster, member):
         for _ in range(3):
@@ -120,7 +120,7 @@ async def test_some_connections_are_held(cluster: DockerCluster):
 
 
 async def test_checkpoints_come_one_after_another(cluster: DockerCluster):
-    fault = CheckpointStorm(every="100ms")
+    fault = CheckpointStorm(interval="100ms")
     member = await target_of(fault, cluster)
     requested = "SELECT num_requested FROM pg_stat_checkpointer"
     async with hitting(fault, cluster, member):
@@ -142,7 +142,7 @@ async def test_wal_floods_at_a_rate_and_stops(cluster: DockerCluster):
     async with hitting(fault, cluster, member):
         await asyncio.sleep(3)
         written = wal_bytes(member) - began
-    assert 2 * 2**20 < written
+    assert written > 2 * 2**20
     assert left_over(member) == 0
     after = wal_bytes(member)
     assert after - began < 16 * 2**20, "rate times hold, and what else goes on"
@@ -155,6 +155,6 @@ def wal_bytes(member: Member) -> int:
 
 
 async def test_wal_cannot_be_written_on_a_replica(cluster: DockerCluster):
-    with pytest.raises(InjectionError, match="recovery is in progress|did not get"):
+    with pytest.raises(InjectionError, match="cannot make new WAL entries during recovery"):
         async with hitting(WalFlood(target="replica", hold="3s"), cluster):
             pytest.fail("the block must not run")
