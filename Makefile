@@ -1,6 +1,6 @@
 # Every target sets up what it needs, so each works first on a bare machine.
 #   make run     bring the lab up and run scenarios.yaml
-#   make test    fast tests, then live ones on the lab
+#   make test    fast tests, then pages in a browser, then live ones on the lab
 #   make proof   the long ones
 #   make check   lint, types, architecture
 
@@ -8,17 +8,20 @@ PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-live proof check lab-up lab-down lab-status venv docker schema clean
+.PHONY: run test test-fast test-browser test-live proof check lab-up lab-down lab-status venv docker browser schema clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
 
-test: test-fast test-live
+test: test-fast test-browser test-live
 
 test-fast: venv
-	$(PYTEST) -m "not live and not proof" $(ARGS)
+	$(PYTEST) -m "not live and not proof and not browser" $(ARGS)
 
-test-live: lab-up
+test-browser: venv browser
+	$(PYTEST) -m "browser and not live and not proof" $(ARGS)
+
+test-live: lab-up browser
 	$(PYTEST) -m "live and not proof" $(ARGS)
 
 proof: lab-up
@@ -44,6 +47,9 @@ venv:
 
 docker:
 	@infra/setup.sh
+
+browser:
+	@scripts/browser.sh
 
 # What is generated from the code; a test holds the committed file to it.
 schema: venv

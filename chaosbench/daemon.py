@@ -22,6 +22,7 @@ from rich.console import Console
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.labfiles import read_lab
+from chaosbench.cluster.statistics import ContainerMeter
 from chaosbench.errors import PreflightError
 from chaosbench.events import Kind
 from chaosbench.guard.parent import guarded
@@ -35,7 +36,9 @@ from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series_files import SeriesDirectory
 from chaosbench.scenarios.turns import Run, scenarios_in_turn
+from chaosbench.sinks import Sink
 from chaosbench.sinks.hub import Hub
+from chaosbench.sinks.page.sink import PageSink
 from chaosbench.sinks.prometheus import PrometheusSink
 
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -77,7 +80,7 @@ async def run(request: Request, console: Console) -> int:
 
     project = read_lab(request.lab).project
     with alone(project), _scheduled_first():
-        async with DockerCluster.at(request.lab) as cluster, _metrics(hub, request, console):
+        async with DockerCluster.at(request.lab) as cluster, _metered(cluster, clock) as meter:
             journal = journal_of(project, warn)
             await heal_left_behind(journal, cluster, lambda line: console.print(line, soft_wrap=True), "the next run")
             bench = Bench(
@@ -92,9 +95,13 @@ async def run(request: Request, console: Console) -> int:
                 journal=journal,
                 samples=request.samples,
                 scenario_file=request.file.text,
+                containers=meter.now,
             )
             await require_faults(request.scenarios, cluster)
-            async with guarded(journal, request.lab, clock, warn):
+            async with (
+                guarded(journal, request.lab, clock, warn),
+                _watched_live(cluster, bench, request, console),
+            ):
                 with _stop_on_signals(bench.stop, console):
                     return await scenarios_in_turn(
                         Run(
@@ -111,22 +118,43 @@ async def run(request: Request, console: Console) -> int:
 
 
 @asynccontextmanager
-async def _metrics(hub: Hub, request: Request, console: Console) -> AsyncIterator[None]:
-    """Metrics for Prometheus while the run lasts."""
-    sink = PrometheusSink(request.metrics_port)
+async def _metered(cluster: DockerCluster, clock: Clock) -> AsyncIterator[ContainerMeter]:
+    """What the containers use, followed while the run lasts."""
+    meter = ContainerMeter(cluster, clock)
+    cluster.overheard.append(meter.look)
+    async with meter.running():
+        yield meter
+
+
+@asynccontextmanager
+async def _watched_live(
+    cluster: DockerCluster, bench: Bench, request: Request, console: Console
+) -> AsyncIterator[None]:
+    """Metrics for Prometheus and a page for people, from one server, while the run lasts."""
+    page = PageSink(bench.clock, bench.anchor, request.out, bench.stop.set, bench.containers)
+    metrics = PrometheusSink(request.metrics_port, page.routes, bench.containers)
+    sinks: tuple[Sink, ...] = (metrics, page)
     try:
         if request.metrics_port:
-            await sink.start()
-            hub.add(sink)
+            await metrics.start()
+            cluster.overheard.append(page.look)
+            console.print(
+                f"live page: http://127.0.0.1:{metrics.port}/ (to stop the run from it: token {page.token})",
+                soft_wrap=True,
+            )
+            for sink in sinks:
+                bench.hub.add(sink)
     except PreflightError as error:
         if request.metrics_required:
             raise
-        console.print(f"no metrics: {error}", soft_wrap=True)
+        console.print(f"no metrics, no live page: {error}", soft_wrap=True)
     try:
-        yield
+        async with page.running():
+            yield
     finally:
-        hub.remove(sink)
-        await sink.stop()
+        for sink in sinks:
+            bench.hub.remove(sink)
+        await metrics.stop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from chaosbench.model.cluster import Address, Executed, Happening, Helper, Login, Member, RunState, Snapshot
+from chaosbench.model.containers import ContainerSample
 from chaosbench.model.faults import Need
 
 PATIENCE_S = 1.0
@@ -144,6 +145,10 @@ class Cluster(Protocol):
 
     def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to the members' containers from now on; ends when the engine ends it, and may be asked again."""
+        ...
+
+    def statistics(self, member: Member) -> AsyncGenerator[ContainerSample | None, None]:
+        """What the member's container uses, about once a second; None while it does not run. May end at any time."""
         ...
 
     async def close(self) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiodocker
+import aiohttp
 from aiodocker.containers import DockerContainer
 
 from chaosbench.errors import ClusterUnavailable, FaultError, TargetError
@@ -136,6 +138,22 @@ class Engine:
     @property
     def _label(self) -> str:
         return LAB_LABEL if self._project is None else f"{LAB_LABEL}={self._project}"
+
+    async def statistics(self, container_id: str) -> AsyncGenerator[Mapping[str, Any], None]:
+        """A labelled container's statistics as the engine tells them, about once a second; ends when the engine does.
+
+        Raises ClusterUnavailable when they cannot be had. The caller bounds its patience between two entries.
+        """
+        await self.inspect(container_id)
+        assert self._docker is not None
+        # aiodocker promises an iterator only; what it returns is a generator, which must not be left half read.
+        stream = cast("AsyncGenerator[dict[str, Any], None]", self._docker.containers.container(container_id).stats())
+        try:
+            async with aclosing(stream):
+                async for entry in stream:
+                    yield entry
+        except (aiodocker.DockerError, aiohttp.ClientError, ValueError) as error:
+            raise ClusterUnavailable(f"the Docker engine stopped telling statistics: {error}") from error
 
     async def close(self) -> None:
         """Let go of the engine's socket."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,10 @@ from chaosbench.cluster.capabilities import Capabilities
 from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container
 from chaosbench.cluster.deeds import Deeds
 from chaosbench.cluster.labfiles import LabFiles, read_lab
+from chaosbench.cluster.statistics import sample_of
 from chaosbench.errors import ClusterUnavailable, FaultError, InjectionError
-from chaosbench.model.cluster import (
-    Address,
-    BackendView,
-    Happening,
-    Login,
-    Member,
-    NodeView,
-    Role,
-    RunState,
-    Snapshot,
-)
+from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.model.containers import ContainerSample
 from chaosbench.model.faults import Need
 
 SERVICES = {
@@ -40,9 +33,13 @@ _SETTINGS_S = 5.0
 
 
 class DockerCluster(Deeds):
-    """A :class:`~chaosbench.cluster.Cluster` of containers that carry chaosbench's labels."""
+    """A :class:`~chaosbench.cluster.Cluster` of containers that carry chaosbench's labels.
+
+    overheard:  told of every snapshot that anybody takes, so that nobody need ask a second time
+    """
 
     def __init__(self, files: LabFiles) -> None:
+        self.overheard: list[Callable[[Snapshot], None]] = []
         self._files = files
         super().__init__(files.project)
         self._capabilities = Capabilities(self._helpers, self)
@@ -70,12 +67,15 @@ class DockerCluster(Deeds):
             gateway.leader_of(self._http, [member for member in asked if member.role is Role.ETCD], patience),
         )
         silent = {member.name: NodeView() for member in members if member.role is Role.POSTGRES}
-        return Snapshot(
+        snapshot = Snapshot(
             members=members,
             nodes=silent | {member.name: view for member, view in zip(nodes, views, strict=True)},
             backends={member.name: rows for member, rows in zip(pgpools, backends, strict=True) if rows is not None},
             etcd_leader=etcd_leader,
         )
+        for hear in self.overheard:
+            hear(snapshot)
+        return snapshot
 
     async def patroni(
         self, member: Member, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: float = 10.0
@@ -132,6 +132,12 @@ class DockerCluster(Deeds):
     def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to the lab's containers from now on."""
         return self._engine.happenings()
+
+    async def statistics(self, member: Member) -> AsyncGenerator[ContainerSample | None, None]:
+        """What the member's container uses, as the engine counts it."""
+        async with aclosing(self._engine.statistics(member.container_id)) as entries:
+            async for entry in entries:
+                yield sample_of(entry)
 
     async def close(self) -> None:
         """Let go of sockets."""

@@ -14,17 +14,8 @@ from chaosbench.clock import Clock, to_ns
 from chaosbench.cluster import PATIENCE_S
 from chaosbench.cluster.fake_deeds import FakeDeeds
 from chaosbench.errors import ChaosbenchError, FaultError, InjectionError, TargetError
-from chaosbench.model.cluster import (
-    Address,
-    BackendView,
-    Happening,
-    Login,
-    Member,
-    NodeView,
-    Role,
-    RunState,
-    Snapshot,
-)
+from chaosbench.model.cluster import Address, BackendView, Happening, Login, Member, NodeView, Role, RunState, Snapshot
+from chaosbench.model.containers import ContainerSample
 from chaosbench.model.faults import Need
 
 NODES = ("pg1", "pg2", "pg3")
@@ -139,6 +130,19 @@ class FakeCluster(FakeDeeds):
         """Nothing, ever."""
         await asyncio.Event().wait()
         yield Happening("", "", 0)
+
+    async def statistics(self, member: Member) -> AsyncGenerator[ContainerSample | None, None]:
+        """A tenth of a core and 64 MiB while it runs; a frozen one uses no CPU."""
+        cpu_ns = 0
+        while True:
+            await self._clock.sleep(1.0)
+            state = self.states[member.name]
+            if state in (RunState.EXITED, RunState.RESTARTING):
+                cpu_ns = 0
+                yield None
+                continue
+            cpu_ns += 100_000_000 * (state is RunState.RUNNING)
+            yield ContainerSample(self._clock.now(), cpu_ns, 64 << 20, cpu_ns // 1000, cpu_ns // 500, cpu_ns, cpu_ns)
 
     async def close(self) -> None:
         """Remembered in ``closed``."""

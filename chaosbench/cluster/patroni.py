@@ -52,7 +52,14 @@ def view(said: Mapping[str, Any], now: float) -> NodeView:
         ),
         dcs_reachable=now - said.get("dcs_last_seen", now) < _STALE_DCS_S,
         sync=bool(said.get("sync_standby") or said.get("quorum_standby")),
+        wal_position=_wal_position(said.get("xlog", {})),
     )
+
+
+def _wal_position(xlog: Mapping[str, Any]) -> int | None:
+    """Where a primary writes, or what a standby has replayed."""
+    position = xlog.get("location", xlog.get("replayed_location"))
+    return int(position) if position is not None else None
 
 
 async def history(http: aiohttp.ClientSession, address: Address, seconds: float) -> Mapping[int, int] | None:

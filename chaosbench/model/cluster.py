@@ -107,7 +107,8 @@ class NodeView:
 
     ``role`` is ``leader``, ``replica`` or ``""`` when it did not answer;
     ``replicating`` names the standbys that stream *from* this node; ``sync`` is
-    whether Patroni counts it as a synchronous standby.
+    whether Patroni counts it as a synchronous standby; ``wal_position`` is where
+    a leader writes, or what a replica has replayed.
     """
 
     role: str = ""
@@ -116,6 +117,7 @@ class NodeView:
     replicating: tuple[str, ...] = ()
     dcs_reachable: bool = True
     sync: bool = False
+    wal_position: int | None = None
 
     @property
     def streaming(self) -> bool:

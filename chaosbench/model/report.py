@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chaosbench.model.consistency import Consistency, Losses
+from chaosbench.model.containers import ContainerReport
 from chaosbench.model.phases import ObserverReport, PhaseReport
 
 SCHEMA_VERSION = 1
@@ -242,3 +243,4 @@ class Summary:
     observers: tuple[ObserverReport, ...] = ()
     observers_quick_s: float = 0.0
     stopped_early: bool = False
+    containers: tuple[ContainerReport, ...] = ()

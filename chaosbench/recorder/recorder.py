@@ -134,6 +134,11 @@ class Recorder:
         track.outages = (*track.outages, outage)
         return outage
 
+    @property
+    def outages(self) -> tuple[WriteOutage, ...]:
+        """The outages that are watched now: of the latest faults, until the next one begins."""
+        return self._tracks[OpClass.WRITE].outages
+
     def unwatch(self, outage: WriteOutage) -> None:
         """Stop watching; the outage keeps what it saw."""
         track = self._tracks[OpClass.WRITE]

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -30,6 +30,7 @@ from chaosbench.injectors.injection import Hands
 from chaosbench.injectors.record import Journal, Unwritten
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
+from chaosbench.model.containers import ContainerUse
 from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
@@ -59,8 +60,9 @@ Observe = Callable[[Cluster, Snapshot, Clock, Anchor], AbstractAsyncContextManag
 class Bench:
     """What every scenario of a run shares.
 
-    journal:  where faults are written down before they are injected
-    samples:  keep a row of every operation
+    journal:     where faults are written down before they are injected
+    samples:     keep a row of every operation
+    containers:  what the members' containers use now
     """
 
     cluster: Cluster
@@ -74,6 +76,7 @@ class Bench:
     journal: Journal = field(default_factory=Unwritten)
     samples: bool = False
     scenario_file: str = ""
+    containers: Callable[[], Mapping[str, ContainerUse]] = dict
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         warm_up_s=scenario.warm_up,
         streams=[stream.name for stream in scenario.streams],
         faults=first_faults(scenario, bench.seed),
+        expectations=[{"metric": one.metric, "limit": one.text} for one in scenario.expectations],
     )
     snapshot = await unless_stopped(_healthy(bench, HEALTHY_S, "health"), bench.stop)
     await require_room(scenario, bench.cluster)

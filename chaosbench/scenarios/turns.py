@@ -22,6 +22,7 @@ from chaosbench.scenarios.series import Turn, run_series, series_record
 from chaosbench.scenarios.series_files import SeriesDirectory
 from chaosbench.scenarios.trials import Trial
 from chaosbench.sinks import Sink
+from chaosbench.sinks.container_spans import ContainerSpans
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.table import Setting, sinks_of
 
@@ -110,9 +111,15 @@ async def _perform(
 ) -> Turn:
     """Run, watch, show and keep. What could not be run does not keep the next from being tried."""
     setting = Setting(
-        clock=bench.clock, anchor=bench.anchor, stream=sys.stdout, directory=directory.path, samples=bench.samples
+        clock=bench.clock,
+        anchor=bench.anchor,
+        stream=sys.stdout,
+        directory=directory.path,
+        samples=bench.samples,
+        containers=bench.containers,
     )
-    with _watched_by(bench.hub, sinks_of(setting)):
+    kept, spans = "", ContainerSpans(bench.containers)
+    with _watched_by(bench.hub, [spans, *sinks_of(setting)]):
         if trial is not None:
             bench.hub.say(
                 Kind.TRIAL_STARTED,
@@ -123,7 +130,9 @@ async def _perform(
                 phase_offset_s=trial.phase_offset_s,
             )
         try:
-            turn = Turn.of(await run_scenario(scenario, bench))
+            summary = replace(await run_scenario(scenario, bench), containers=spans.reports())
+            turn = Turn.of(summary)
+            kept = _kept(summary, directory)  # before it is told that the scenario is finished: a sink may read it
         except UndeterminedError as error:
             bench.hub.say(Kind.WARNING, text=str(error))
             broken = isinstance(error, ClusterUnavailable)
@@ -133,7 +142,7 @@ async def _perform(
         )
     if turn.summary is not None:
         terminal.show(turn.summary, console)
-        console.print(f"  {_kept(turn.summary, directory)}", soft_wrap=True)
+        console.print(f"  {kept}", soft_wrap=True)
     return turn
 
 

@@ -11,6 +11,7 @@ from chaosbench.histogram import Histogram, merged
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
+from chaosbench.sinks.steps import Steps, at_once
 
 Reasons = Counter[tuple[Outcome, str]]
 
@@ -20,8 +21,8 @@ class Flow:
     """One class of traffic in an interval.
 
     ``offered`` and ``ok`` are per second; the percentiles are response times of
-    successes in milliseconds, None without any; ``ended`` counts what did not
-    end ok in the interval.
+    successes in milliseconds, None without any, and ``response`` holds all of
+    them; ``ended`` counts what did not end ok in the interval.
     """
 
     offered: float = 0.0
@@ -29,6 +30,7 @@ class Flow:
     p50_ms: float | None = None
     p99_ms: float | None = None
     ended: Counter[Outcome] = field(default_factory=Counter)
+    response: Histogram = field(default_factory=Histogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Interval:
     """Everything between two looks; ``load`` adds up reads and writes.
 
     ``reasons`` are those of the interval, ``total_reasons`` and the other
-    totals those since the recorder began.
+    totals those since the recorder began; ``total_response`` holds the response
+    times of successes, by class without connects.
     """
 
     seconds: float
@@ -46,6 +49,7 @@ class Interval:
     total_reasons: Reasons
     total_offered: int
     total_ok: int
+    total_response: Mapping[OpClass, Histogram] = field(default_factory=dict)
 
     @property
     def errors(self) -> float:
@@ -62,6 +66,13 @@ class _Sum:
     ended: Counter[Outcome] = field(default_factory=Counter)
     response: Histogram = field(default_factory=Histogram)
 
+    def add(self, tally: Tally) -> None:
+        """Add one tally as it is now."""
+        self.attempted += tally.attempted
+        self.ok += tally.ok
+        self.ended.update(tally.ended)
+        self.response.add(tally.response)
+
 
 class Sampler:
     """Remembers the last look at a recorder; a different recorder starts afresh."""
@@ -74,45 +85,46 @@ class Sampler:
 
     def sample(self, recorder: Recorder, now_ns: int) -> Interval:
         """The interval since the last look, or since the recorder began."""
+        return at_once(self.steps(recorder, now_ns))
+
+    def steps(self, recorder: Recorder, now_ns: int) -> Steps[Interval]:
+        """The same, with a chance for others to run after every histogram: 0.1 ms each, many in a large scenario.
+
+        Each tally is read in one piece, so its own figures always agree.
+        """
         if recorder is not self._recorder:
             self._recorder, self._at_ns = recorder, recorder.started_ns
             self._sums, self._reasons = {}, Counter()
         seconds = max(now_ns - self._at_ns, 1_000_000) / NS
-        sums = {op_class: _sum(tallies) for op_class, tallies in _by_class(recorder.tallies).items()}
+        sums: dict[OpClass, _Sum] = {}
         reasons: Reasons = Counter()
         for tally in recorder.tallies:
             reasons.update(tally.reasons)
-        changes = {op_class: _change(now, self._sums.get(op_class)) for op_class, now in sums.items()}
+            sums.setdefault(tally.op_class, _Sum()).add(tally)
+            yield
+        changes = {}
+        for op_class, now in sums.items():
+            changes[op_class] = _change(now, self._sums.get(op_class))
+            yield
         load = _together(change for op_class, change in changes.items() if op_class is not OpClass.CONNECT)
-        operations = [one for op_class, one in sums.items() if op_class is not OpClass.CONNECT]
+        yield
+        flows = {}
+        for op_class, change in changes.items():
+            flows[op_class] = _flow(change, seconds)
+            yield
+        operations = {op_class: one for op_class, one in sums.items() if op_class is not OpClass.CONNECT}
         interval = Interval(
             seconds=seconds,
-            flows={op_class: _flow(change, seconds) for op_class, change in changes.items()},
+            flows=flows,
             load=_flow(load, seconds),
             reasons=reasons - self._reasons,
             total_reasons=reasons,
-            total_offered=sum(one.attempted for one in operations),
-            total_ok=sum(one.ok for one in operations),
+            total_offered=sum(one.attempted for one in operations.values()),
+            total_ok=sum(one.ok for one in operations.values()),
+            total_response={op_class: one.response for op_class, one in operations.items()},
         )
         self._at_ns, self._sums, self._reasons = now_ns, sums, reasons
         return interval
-
-
-def _by_class(tallies: Iterable[Tally]) -> dict[OpClass, list[Tally]]:
-    found: dict[OpClass, list[Tally]] = {}
-    for tally in tallies:
-        found.setdefault(tally.op_class, []).append(tally)
-    return found
-
-
-def _sum(tallies: list[Tally]) -> _Sum:
-    ended: Counter[Outcome] = Counter()
-    for tally in tallies:
-        ended.update(tally.ended)
-    response = tallies[0].response.copy()
-    for tally in tallies[1:]:
-        response.add(tally.response)
-    return _Sum(sum(t.attempted for t in tallies), sum(t.ok for t in tallies), ended, response)
 
 
 def _change(now: _Sum, before: _Sum | None) -> _Sum:
@@ -143,4 +155,4 @@ def _together(changes: Iterable[_Sum]) -> _Sum:
 
 def _flow(change: _Sum, seconds: float) -> Flow:
     p50, p99 = change.response.percentiles_ms((50, 99))
-    return Flow(change.attempted / seconds, change.ok / seconds, p50, p99, change.ended)
+    return Flow(change.attempted / seconds, change.ok / seconds, p50, p99, change.ended, change.response)

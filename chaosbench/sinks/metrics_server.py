@@ -1,9 +1,9 @@
-"""Serves one page of metrics on 127.0.0.1, in the loop of the run."""
+"""Serves the metrics, and what else is given to it, on 127.0.0.1, in the loop of the run."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -15,10 +15,13 @@ _GOODBYE_S = 0.5
 
 
 class MetricsServer:
-    """``GET /metrics`` answers with what ``render`` returns."""
+    """``GET /metrics`` answers with what ``render`` returns; ``routes`` are answered beside it."""
 
-    def __init__(self, render: Callable[[], Awaitable[bytes]], port: int) -> None:
+    def __init__(
+        self, render: Callable[[], Awaitable[bytes]], port: int, routes: Sequence[web.AbstractRouteDef] = ()
+    ) -> None:
         self._render = render
+        self._routes = routes
         self._asked_port = port
         self._runner: web.AppRunner | None = None
 
@@ -32,6 +35,7 @@ class MetricsServer:
         """Listen. Raises :class:`PreflightError`, one line for the person at the terminal, when it cannot."""
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_routes(self._routes)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GOODBYE_S)
         await runner.setup()
         try:

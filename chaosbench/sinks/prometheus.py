@@ -1,8 +1,8 @@
 """Live metrics for Prometheus; the contract of names and labels is ``docs/metrics.md``.
 
 The load's figures are not counted a second time: a scrape reads the tallies as
-they are. The tallies are read in one piece, so that a page is consistent; the
-text is then made family by family, histogram by histogram, and the loop runs in
+they are. The tallies are copied in one piece, so that a page is consistent; the
+buckets and the text are then made family by family, histogram by histogram, and the loop runs in
 between. (A thread would not help: it holds the interpreter's lock for 5 ms at
 a time, which is longer than any one of these pieces takes.)
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -21,30 +22,42 @@ from prometheus_client.samples import Sample
 
 from chaosbench import __version__
 from chaosbench.events import Event
+from chaosbench.model.containers import ContainerUse
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.buckets import LAG, LATENCY, Buckets
 from chaosbench.sinks.happenings import Happenings
 from chaosbench.sinks.metrics_server import MetricsServer
+from chaosbench.sinks.steps import gently
 from chaosbench.sinks.totals import Figures, Reading, Totals
 
 OPERATION = ("workload", "operation", "class")
 NOT_OK = "not_ok"
 """The ``outcome`` of latency histograms for everything that was not acknowledged."""
-PIECE = 40
-"""Samples made into text in one go: about 0.5 ms."""
+Use = Callable[[ContainerUse], float | None]
+PIECE = 20
+"""Samples made into text in one go: about 0.3 ms."""
 
 
 class PrometheusSink:
     """Counts what only events tell, reads the rest from the recorder when asked for the page.
 
     :meth:`start` serves ``http://127.0.0.1:<port>/metrics``, :meth:`stop` ends that.
+
+    routes:      what the same server answers beside the metrics
+    containers:  what the members' containers use now
     """
 
     name = "prometheus"
 
-    def __init__(self, port: int = 9180) -> None:
-        self._server = MetricsServer(self.render, port)
+    def __init__(
+        self,
+        port: int = 9180,
+        routes: Sequence[web.AbstractRouteDef] = (),
+        containers: Callable[[], Mapping[str, ContainerUse]] = dict,
+    ) -> None:
+        self._server = MetricsServer(self.render, port, routes)
+        self._containers = containers
         self._totals = Totals()
         self._happenings = Happenings()
 
@@ -77,13 +90,14 @@ class PrometheusSink:
         yield from self._operations(reading)
         yield from self._chaos(reading)
         yield from self._generator(reading)
+        yield from _container_families(self._containers())
         yield from _latencies(reading)
 
     async def render(self) -> bytes:
         """The page. Lets the loop run between its pieces."""
         page: list[bytes] = []
         named = set()
-        reading = self._totals.read()
+        reading = await gently(self._totals.steps())
         for metric in self._families(reading):
             for piece in _pieces(metric):
                 await asyncio.sleep(0)
@@ -94,23 +108,31 @@ class PrometheusSink:
         return b"".join(page)
 
     def _operations(self, reading: Reading) -> Iterator[Metric]:
-        labels = (*OPERATION, "outcome", "reason")
-        queries = CounterMetricFamily("chaosbench_queries", "Operations that ended.", labels=labels)
+        yield from self._queries(reading)
         offered = CounterMetricFamily("chaosbench_offered", "Operations that arrived.", labels=OPERATION)
         shed = CounterMetricFamily("chaosbench_shed", "Arrivals never sent.", labels=OPERATION)
         in_flight = GaugeMetricFamily("chaosbench_in_flight", "Operations arrived and not ended.", labels=OPERATION)
         for key, figures in reading.figures.items():
-            queries.add_metric((*key, Outcome.OK.value, ""), figures.ok)
-            for (outcome, reason), count in self._happenings.named(figures.reasons).items():
-                queries.add_metric((*key, outcome, reason), count)
             offered.add_metric(key, figures.attempted)
             shed.add_metric(key, sum(n for (outcome, _), n in figures.reasons.items() if outcome == Outcome.SHED))
             in_flight.add_metric(key, figures.in_flight)
-        yield from (queries, offered, shed, in_flight)
+        yield from (offered, shed, in_flight)
         recorder = self._totals.recorder
         yield GaugeMetricFamily(
             "chaosbench_backlog", "Arrivals that wait for a connection.", value=recorder.backlog if recorder else 0
         )
+
+    def _queries(self, reading: Reading) -> Iterator[Metric]:
+        """One piece a kind of operation, as there may be many reasons."""
+        named = ("chaosbench_queries", "Operations that ended.")
+        labels = (*OPERATION, "outcome", "reason")
+        yield CounterMetricFamily(*named, labels=labels)
+        for key, figures in reading.figures.items():
+            piece = CounterMetricFamily(*named, labels=labels)
+            piece.add_metric((*key, Outcome.OK.value, ""), figures.ok)
+            for (outcome, reason), count in self._happenings.named(figures.reasons).items():
+                piece.add_metric((*key, outcome, reason), count)
+            yield piece
 
     def _chaos(self, reading: Reading) -> Iterator[Metric]:
         active = GaugeMetricFamily(
@@ -172,6 +194,27 @@ class _Piece(Collector):
 def _pieces(metric: Metric) -> Iterator[_Piece]:
     for start in range(0, max(1, len(metric.samples)), PIECE):
         yield _Piece(metric, metric.samples[start : start + PIECE])
+
+
+def _container_families(uses: Mapping[str, ContainerUse]) -> Iterator[Metric]:
+    """What the containers use. A counter that the engine does not tell has no series."""
+    for name, words, kind, read in _CONTAINERS:
+        family = kind(f"chaosbench_container_{name}", words, labels=("member",))
+        for member, use in uses.items():
+            value = read(use)
+            if value is not None:
+                family.add_metric((member,), value)
+        yield family
+
+
+_CONTAINERS: tuple[tuple[str, str, type[CounterMetricFamily | GaugeMetricFamily], Use], ...] = (
+    ("cpu_seconds", "CPU time used.", CounterMetricFamily, lambda use: use.cpu_s),
+    ("memory_bytes", "Memory in use, without idle file cache.", GaugeMetricFamily, lambda use: use.memory_bytes),
+    ("read_bytes", "Read from disks.", CounterMetricFamily, lambda use: use.read_bytes),
+    ("written_bytes", "Written to disks.", CounterMetricFamily, lambda use: use.written_bytes),
+    ("receive_bytes", "Received over networks.", CounterMetricFamily, lambda use: use.receive_bytes),
+    ("transmit_bytes", "Transmitted over networks.", CounterMetricFamily, lambda use: use.transmit_bytes),
+)
 
 
 def _latencies(reading: Reading) -> Iterator[Metric]:

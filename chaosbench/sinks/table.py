@@ -13,8 +13,10 @@ from typing import TextIO
 
 from chaosbench.clock import Anchor, Clock
 from chaosbench.events import Event
+from chaosbench.model.containers import ContainerUse
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks import Sink
+from chaosbench.sinks.containers_file import CONTAINERS, ContainersFile
 from chaosbench.sinks.events_file import EventsFile
 from chaosbench.sinks.interval_log import IntervalLog
 from chaosbench.sinks.plain import PlainSink
@@ -29,6 +31,7 @@ class Setting:
     stream:     where progress is shown
     directory:  the scenario's directory; it exists
     samples:    whether a row of every operation is kept
+    containers: what the members' containers use now
     """
 
     clock: Clock
@@ -36,6 +39,7 @@ class Setting:
     stream: TextIO
     directory: Path
     samples: bool = False
+    containers: Callable[[], Mapping[str, ContainerUse]] = dict
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -56,6 +60,7 @@ def _samples(setting: Setting) -> Sink | None:
 SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
     "events": lambda setting: EventsFile(setting.directory / "events.jsonl", setting.anchor),
     "intervals": lambda setting: IntervalLog(setting.directory / "intervals.hlog", setting.anchor),
+    "containers": lambda setting: ContainersFile(setting.directory / CONTAINERS, setting.anchor, setting.containers),
     "samples": _samples,
     "progress": _progress,
 }

@@ -25,6 +25,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         "warm_up_s": 5.0,
         "streams": ["load"],
         "faults": [{"fault": "leader-dies", "at_s": 20.0, "hold_s": 15.0}],
+        "expectations": [{"metric": "rto", "limit": "<= 30s"}],
     },
     Kind.STAGE: {"name": "load", "detail": "90 s"},
     Kind.PROGRESS: {"stage": "data", "done": 400_000, "total": 1_000_000, "unit": "rows"},

@@ -219,6 +219,7 @@ async def test_a_scenario_without_trials_keeps_its_plain_directory(tmp_path: Pat
     ended = await run(Rig(), tmp_path, scenario((1.0, kill(hold="1s"))))
     assert ended.begun == []
     assert sorted(path.name for path in series_of(tmp_path).iterdir()) == [
+        "containers.jsonl",
         "events.jsonl",
         "intervals.hlog",
         "summary.json",

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sinks_cases import DATA, Bench, event
 
 from chaosbench.events import Kind
+from chaosbench.model.containers import ContainerUse
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.sinks.prometheus import PrometheusSink
 from chaosbench.sinks.wording import STAGES
@@ -35,7 +36,7 @@ def test_every_stage_that_has_words_is_described() -> None:
 
 
 async def test_every_metric_is_described_with_its_type_and_labels() -> None:
-    bench, sink = Bench(), PrometheusSink(0)
+    bench, sink = Bench(), PrometheusSink(0, containers=lambda: {"pg1": ContainerUse(0, 0, 1.5, 2, 3, 4, 5, 6)})
     for kind in (Kind.RUN_STARTED, Kind.SCENARIO_STARTED, Kind.FAULT_INJECTED, Kind.LEADER_CHANGED):
         sink.on_event(event(kind))
     for op_class in OpClass:
@@ -59,4 +60,5 @@ async def test_every_metric_is_described_with_its_type_and_labels() -> None:
 def test_a_metrics_unit_is_in_its_name() -> None:
     for name, kind, _, unit, _ in table("metrics.md", "name"):
         assert (unit == "seconds") == ("_seconds" in name), name
+        assert (unit == "bytes") == ("_bytes" in name), name
         assert (kind == "counter") == name.strip("`").endswith("_total"), name

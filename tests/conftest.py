@@ -1,0 +1,5 @@
+"""Fixtures that every folder of tests may use."""
+
+from browser import chromium
+
+__all__ = ["chromium"]
