@@ -8,7 +8,7 @@ PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-browser test-live proof check lab-up lab-down lab-status venv docker browser schema clean
+.PHONY: run test test-fast test-browser test-live proof check lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
@@ -36,6 +36,10 @@ check: venv
 lab-up: venv docker
 	.venv/bin/chaosbench lab up
 
+# The lab, with Prometheus, its exporters and (where its image can be had) Grafana.
+monitoring-up: venv docker
+	.venv/bin/chaosbench lab up --monitoring
+
 lab-down: venv
 	.venv/bin/chaosbench lab down
 
@@ -55,6 +59,9 @@ browser:
 schema: venv
 	.venv/bin/python -c 'from chaosbench.results import schema_text; print(schema_text(), end="")' > docs/summary.schema.json
 	.venv/bin/python -c 'from chaosbench.scenarios.series_files import trials_schema_text as text; print(text(), end="")' > docs/trials.schema.json
+
+dashboards: venv
+	.venv/bin/python grafana/source/make.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -143,6 +143,10 @@ def _lab_parser(commands: Commands) -> None:
         action.set_defaults(command=command)
         if name == "down":
             action.add_argument("--volumes", action="store_true", help="remove the data too")
+        if name == "up":
+            action.add_argument(
+                "--monitoring", action="store_true", help="start Prometheus, its exporters and Grafana as well"
+            )
 
 
 def _add_lab(parser: argparse.ArgumentParser) -> None:
@@ -255,6 +259,10 @@ def _lab_up(options: argparse.Namespace) -> int:
     from chaosbench import lab
 
     asyncio.run(lab.up(_lab(options), _say))
+    if options.monitoring:
+        from chaosbench import monitoring
+
+        asyncio.run(monitoring.up(_lab(options), _say))
     return 0
 
 

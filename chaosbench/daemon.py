@@ -151,6 +151,7 @@ async def _watched_live(
     try:
         async with page.running():
             yield
+            await metrics.last_look()
     finally:
         for sink in sinks:
             bench.hub.remove(sink)

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     GENERATOR_SUSPECT = "generator_suspect"
     SINK_FAILED = "sink_failed"
     WARNING = "warning"
+    FAULT_MEASURED = "fault_measured"
+    LEDGER_COMPARED = "ledger_compared"
     SCENARIO_FINISHED = "scenario_finished"
     RUN_FINISHED = "run_finished"
 

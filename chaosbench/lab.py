@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosbench.clock import Clock, to_s
-from chaosbench.cluster.compose import Compose, have_base_image, make_base_image
+from chaosbench.cluster.compose import (
+    MONITORING_FILE,
+    WITH_MONITORING,
+    Compose,
+    have_base_image,
+    make_base_image,
+)
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import PATIENCE_S, await_healthy
 from chaosbench.errors import ClusterUnavailable, UsageError
@@ -108,7 +114,7 @@ async def up(lab: Path, report: Report) -> None:
 
 async def down(lab: Path, report: Report, volumes: bool = False) -> None:
     """Remove the lab's containers; with ``volumes`` its data too."""
-    compose = await Compose.find(lab)
+    compose = await Compose.find(lab, *(WITH_MONITORING if (lab / MONITORING_FILE).is_file() else ()))
     async with _if_started(lab) as cluster:
         if cluster is not None:
             await _thaw(cluster, report)

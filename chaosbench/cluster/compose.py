@@ -16,9 +16,14 @@ Report = Callable[[str], None]
 
 BASE_IMAGE = "debian:trixie-slim"
 
+MONITORING_FILE = "compose.monitoring.yaml"
+WITH_MONITORING = ("-f", "compose.yaml", "-f", MONITORING_FILE, "--profile", "grafana")
+"""Compose's options for the lab together with what looks on."""
+
 _LOOK_S = 20.0
 _START_S = 300.0
 _BUILD_S = 3600.0
+_PULL_S = 300.0
 _TAIL = 15
 _BEAT_S = 10.0
 _STOP_S = 10.0
@@ -26,20 +31,20 @@ _STOP_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """Compose in one lab directory. ``command`` is ``docker compose`` or ``docker-compose``, in words."""
+    """Compose in one lab directory. ``command`` is ``docker compose`` or ``docker-compose`` with options, in words."""
 
     lab: Path
     command: tuple[str, ...]
 
     @classmethod
-    async def find(cls, lab: Path) -> Compose:
-        """The Compose that runs here; ClusterUnavailable when no engine answers or there is no Compose."""
+    async def find(cls, lab: Path, *options: str) -> Compose:
+        """The Compose that runs here, with these options; ClusterUnavailable when no engine or no Compose answers."""
         setup = f"run {lab / 'setup.sh'} once"
         if (await _run(lab, "docker", "version", seconds=_LOOK_S)).code != 0:
             raise ClusterUnavailable(f"no Docker engine answers: start it, or {setup}")
         for command in (("docker", "compose"), ("docker-compose",)):
             if (await _run(lab, *command, "version", seconds=_LOOK_S)).code == 0:
-                return cls(lab, command)
+                return cls(lab, (*command, *options))
         raise ClusterUnavailable(f"neither `docker compose` nor `docker-compose` is installed: {setup}")
 
     async def missing_images(self) -> list[str]:
@@ -50,13 +55,18 @@ class Compose:
         present = [await _run(self.lab, "docker", "image", "inspect", image, seconds=_LOOK_S) for image in images]
         return [image for image, shown in zip(images, present, strict=True) if shown.code != 0]
 
-    async def build(self, report: Report) -> None:
-        """Build the lab's images."""
-        await self._must("build", seconds=_BUILD_S, report=report)
+    async def build(self, report: Report, *services: str) -> None:
+        """Build the images of these services, or all of the lab's."""
+        await self._must("build", *services, seconds=_BUILD_S, report=report)
 
-    async def up(self, report: Report) -> None:
-        """Create and start what is not running; returns when it is started, which is not yet healthy."""
-        await self._must("up", "-d", "--no-build", seconds=_START_S, report=report)
+    async def up(self, report: Report, *services: str) -> None:
+        """Create and start what is not running of these, or all; it is started then, which is not yet healthy."""
+        await self._must("up", "-d", "--no-build", *services, seconds=_START_S, report=report)
+
+    async def image_of(self, service: str) -> str:
+        """The image that a service runs."""
+        found = await self._must("config", seconds=_LOOK_S)
+        return str(yaml.safe_load(found.output)["services"][service]["image"])
 
     async def down(self, report: Report, *, volumes: bool) -> None:
         """Stop and remove the containers."""
@@ -71,6 +81,15 @@ class Compose:
 async def have_base_image() -> bool:
     """Whether the image that every Dockerfile of the lab starts from is there."""
     return (await _run(Path.cwd(), "docker", "image", "inspect", BASE_IMAGE, seconds=_LOOK_S)).code == 0
+
+
+async def have_image(image: str) -> bool:
+    """Whether the engine has the image, or could pull it just now."""
+    words = ("docker", "image", "inspect", image), ("docker", "pull", "--quiet", image)
+    for command, seconds in zip(words, (_LOOK_S, _PULL_S), strict=True):
+        if (await _run(Path.cwd(), *command, seconds=seconds)).code == 0:
+            return True
+    return False
 
 
 async def make_base_image(lab: Path, report: Report) -> None:

@@ -29,9 +29,13 @@ class LabFiles:
 
 def read_project(lab: Path, environ: Mapping[str, str] = os.environ) -> str:
     """The lab's project name, found as Compose finds it: from the environment, or from the lab's ``.env``."""
+    return read_settings(lab, environ).get("COMPOSE_PROJECT_NAME", DEFAULT_PROJECT)
+
+
+def read_settings(lab: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The lab's settings as Compose takes them: its ``.env``, and over it the environment."""
     settings = lab / ".env"
-    found = (_pairs(settings) if settings.is_file() else {}) | dict(environ)
-    return found.get("COMPOSE_PROJECT_NAME", DEFAULT_PROJECT)
+    return (_pairs(settings) if settings.is_file() else {}) | dict(environ)
 
 
 def read_lab(lab: Path) -> LabFiles:

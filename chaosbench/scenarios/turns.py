@@ -16,6 +16,7 @@ from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict, worst
 from chaosbench.render import terminal, trials
 from chaosbench.results import RunDirectory
+from chaosbench.scenarios.measured import tell_measured
 from chaosbench.scenarios.run import Bench, run_scenario
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series import Turn, run_series, series_record
@@ -56,7 +57,7 @@ async def scenarios_in_turn(run: Run) -> int:
     bench = run.bench
     names = [scenario.name for scenario in run.scenarios]
     run.console.print(f"chaosbench run {run.file}: {', '.join(names)} (seed {bench.seed})", soft_wrap=True)
-    bench.hub.say(Kind.RUN_STARTED, file=str(run.file), scenarios=names, seed=bench.seed)
+    bench.hub.say(Kind.RUN_STARTED, run=_name(bench), file=str(run.file), scenarios=names, seed=bench.seed)
     lines: list[tuple[Verdict, str]] = []
     blocked = ""
     for scenario in run.scenarios:
@@ -74,6 +75,11 @@ async def scenarios_in_turn(run: Run) -> int:
     for each, text in lines:
         run.console.print(f"{each.value:<8}{text}", soft_wrap=True)
     return EXIT_CODES[verdict]
+
+
+def _name(bench: Bench) -> str:
+    """A run is called by when it began."""
+    return bench.anchor.date(bench.clock.now()).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _one(scenario: Scenario, run: Run) -> Turn:
@@ -133,6 +139,7 @@ async def _perform(
             summary = replace(await run_scenario(scenario, bench), containers=spans.reports())
             turn = Turn.of(summary)
             kept = _kept(summary, directory)  # before it is told that the scenario is finished: a sink may read it
+            tell_measured(summary, bench.hub)
         except UndeterminedError as error:
             bench.hub.say(Kind.WARNING, text=str(error))
             broken = isinstance(error, ClusterUnavailable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from chaosbench.events import Event, Kind
 from chaosbench.outcome import OpClass
@@ -24,7 +25,9 @@ class Happenings:
     ``faults``       every fault seen, and whether it is in place now
     ``fault_ends``   how often (fault, result) came about; result: injected, lost, healed, failed, heal_failed
     ``windows``      error windows opened, by class; one that was reopened is not a new one
+    ``last_window``  seconds of the error window that closed last, by class
     ``leaders``      every node that led, and ``leader``, the one that does
+    ``run``          when the run began, which is its name
     ``scenario``     (scenario, file, seed) while one runs
     """
 
@@ -32,10 +35,12 @@ class Happenings:
         self.faults: dict[FaultLabels, bool] = {}
         self.fault_ends: Counter[tuple[str, str]] = Counter()
         self.windows: Counter[str] = Counter({op_class.value: 0 for op_class in OpClass})
+        self.last_window: dict[str, float] = {}
+        self.run = ""
         self.leaders: dict[str, None] = {}
         self.leader: str | None = None
         self.scenario: tuple[str, str, str] | None = None
-        self._run = ("", "")
+        self._file_and_seed = ("", "")
         self._reasons: set[tuple[str, str]] = set()
 
     def event(self, event: Event) -> None:
@@ -43,9 +48,11 @@ class Happenings:
         data = event.data
         match event.kind:
             case Kind.RUN_STARTED:
-                self._run = (str(data["file"]), str(data["seed"]))
+                self.run = str(data["run"])
+                self._file_and_seed = (str(data["file"]), str(data["seed"]))
             case Kind.SCENARIO_STARTED:
-                self.scenario = (str(data["scenario"]), *self._run)
+                self.scenario = (str(data["scenario"]), *self._file_and_seed)
+                self._expect(fault["fault"] for fault in data["faults"])
             case Kind.SCENARIO_FINISHED:
                 self.scenario = None
             case Kind.FAULT_INJECTED:
@@ -57,6 +64,8 @@ class Happenings:
                 self._fault_ended(event)
             case Kind.WINDOW_OPENED:
                 self.windows[data["class"]] += not data["reopened"]
+            case Kind.WINDOW_CLOSED:
+                self.last_window[data["class"]] = data["duration_s"]
             case Kind.LEADER_CHANGED:
                 self.lead(data["leader"])
             case _:
@@ -76,6 +85,13 @@ class Happenings:
                 self._reasons.add(pair)
             result[pair if pair in self._reasons else (pair[0], OTHER)] += count
         return result
+
+    def _expect(self, faults: Iterable[str]) -> None:
+        """Count from zero: an increase from nothing to one is none to Prometheus."""
+        for fault in faults:
+            if len(self.fault_ends) < NAMES_KEPT:
+                for result in ("injected", *_ENDS.values()):
+                    self.fault_ends[fault, result] += 0
 
     def _fault_ended(self, event: Event) -> None:
         self._count_end(event.data["fault"], _ENDS[event.kind])

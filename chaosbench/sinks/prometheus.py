@@ -27,7 +27,9 @@ from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.buckets import LAG, LATENCY, Buckets
 from chaosbench.sinks.happenings import Happenings
+from chaosbench.sinks.measured import Measured
 from chaosbench.sinks.metrics_server import MetricsServer
+from chaosbench.sinks.prometheus_measured import measured_families, process_families
 from chaosbench.sinks.steps import gently
 from chaosbench.sinks.totals import Figures, Reading, Totals
 
@@ -60,6 +62,7 @@ class PrometheusSink:
         self._containers = containers
         self._totals = Totals()
         self._happenings = Happenings()
+        self._measured = Measured()
 
     @property
     def port(self) -> int:
@@ -70,6 +73,10 @@ class PrometheusSink:
         """Serve the page. Raises :class:`~chaosbench.errors.PreflightError` when the port cannot be had."""
         await self._server.start()
 
+    async def last_look(self) -> None:
+        """Let a Prometheus that has been coming by fetch what the end of the run has to tell; seconds at most."""
+        await self._server.last_look()
+
     async def stop(self) -> None:
         """Stop serving."""
         await self._server.stop()
@@ -77,6 +84,7 @@ class PrometheusSink:
     def on_event(self, event: Event) -> None:
         """Count it."""
         self._happenings.event(event)
+        self._measured.event(event)
 
     def on_tick(self, recorder: Recorder) -> None:
         """Follow the recorder in use. One that is new takes over; the earlier one's counts are kept."""
@@ -91,6 +99,8 @@ class PrometheusSink:
         yield from self._chaos(reading)
         yield from self._generator(reading)
         yield from _container_families(self._containers())
+        yield from measured_families(self._measured)
+        yield from process_families()
         yield from _latencies(reading)
 
     async def render(self) -> bytes:
@@ -160,7 +170,12 @@ class PrometheusSink:
             opened.add_metric((op_class.value,), self._happenings.windows[op_class.value])
             is_open.add_metric((op_class.value,), op_class in now_open)
             seconds.add_metric((op_class.value,), reading.window_ns[op_class] / 1e9)
-        yield from (opened, is_open, seconds)
+        last = GaugeMetricFamily(
+            "chaosbench_last_error_window_seconds", "Length of the error window that closed last.", labels=("class",)
+        )
+        for name, length in self._happenings.last_window.items():
+            last.add_metric((name,), length)
+        yield from (opened, is_open, seconds, last)
 
     def _generator(self, reading: Reading) -> Iterator[Metric]:
         lag = HistogramMetricFamily("chaosbench_loop_lag_seconds", "Lateness of the load generator's event loop.")
@@ -170,10 +185,13 @@ class PrometheusSink:
             "chaosbench_generator_suspect", "Times that the loop was 10 ms late or more.", value=reading.suspects
         )
         scenario = GaugeMetricFamily(
-            "chaosbench_scenario_info", "The scenario that runs now.", labels=("scenario", "file", "seed")
+            "chaosbench_scenario_info",
+            "The scenario that runs now.",
+            labels=("run", "scenario", "trial", "file", "seed"),
         )
         if self._happenings.scenario is not None:
-            scenario.add_metric(self._happenings.scenario, 1)
+            name, file, seed = self._happenings.scenario
+            scenario.add_metric((self._happenings.run, name, self._measured.trial_name, file, seed), 1)
         build = GaugeMetricFamily("chaosbench_build_info", "What is running.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)
         yield from (scenario, build)

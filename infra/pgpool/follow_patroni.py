@@ -164,8 +164,9 @@ class PcpError(Exception):
 class Pcp:
     """A client of Pgpool's control protocol: one byte for the kind, four for the length, then strings ended by NUL."""
 
-    def __init__(self, password: str) -> None:
+    def __init__(self, password: str, host: str = "127.0.0.1") -> None:
         self.password = password
+        self.host = host
         self.connection: socket.socket | None = None
 
     def call(self, kind: bytes, body: bytes = b"") -> list[str]:
@@ -180,7 +181,7 @@ class Pcp:
         return answer.decode(errors="replace").split("\0")
 
     def connect(self) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", PCP_PORT), timeout=5)
+        self.connection = socket.create_connection((self.host, PCP_PORT), timeout=5)
         salt = self.exchange(b"M", b"")[:4]
         inner = hashlib.md5(hashlib.md5(self.password.encode()).hexdigest().encode() + b"pcp").hexdigest()
         proof = hashlib.md5(inner.encode() + salt).hexdigest()

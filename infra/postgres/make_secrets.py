@@ -24,25 +24,26 @@ KEYS = (
 NAME = "lab.env"
 
 
-def main(directory: Path, kept: Path) -> None:
-    if (kept / NAME).exists():
-        text = (kept / NAME).read_text()
-    elif (directory / NAME).exists():
-        text = (directory / NAME).read_text()
+def make(directory: Path, kept: Path, name: str = NAME, keys: tuple[str, ...] = KEYS) -> None:
+    """Have the file in both places, the same."""
+    if (kept / name).exists():
+        text = (kept / name).read_text()
+    elif (directory / name).exists():
+        text = (directory / name).read_text()
     else:
         # Hex needs no quoting in a shell, a connection string or a configuration file.
-        text = "".join(f"{key}={secrets.token_hex(20)}\n" for key in KEYS)
+        text = "".join(f"{key}={secrets.token_hex(20)}\n" for key in keys)
     for place in (kept, directory):
-        put(text, place)
+        put(text, place / name)
 
 
-def put(text: str, directory: Path) -> None:
-    """Have the file in the directory with this text; it is left alone when it is so already."""
-    path = directory / NAME
+def put(text: str, path: Path) -> None:
+    """Have the file with this text; it is left alone when it is so already."""
+    directory = path.parent
     if path.exists() and path.read_text() == text:
         return
     owner = directory.stat()
-    draft = directory / f".{NAME}.draft"
+    draft = directory / f".{path.name}.draft"
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -54,4 +55,4 @@ def put(text: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    make(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -16,7 +16,12 @@ T0 = 100 * NS
 ANCHOR = Anchor(T0, datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
 FAULT = {"fault": "leader-dies", "injector": "kill", "target": "pg1", "container": "5f0c2d9a71be"}
 DATA: dict[Kind, dict[str, Any]] = {
-    Kind.RUN_STARTED: {"file": "scenarios.yaml", "scenarios": ["leader-kill"], "seed": 42},
+    Kind.RUN_STARTED: {
+        "run": "2026-03-01T12:00:00Z",
+        "file": "scenarios.yaml",
+        "scenarios": ["leader-kill"],
+        "seed": 42,
+    },
     Kind.TRIAL_STARTED: {"scenario": "leader-kill", "trial": 3, "trials": 5, "seed": 7, "phase_offset_s": 2.31},
     Kind.SCENARIO_STARTED: {
         "scenario": "leader-kill",
@@ -50,6 +55,31 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.GENERATOR_SUSPECT: {"lag_ms": 14.2},
     Kind.SINK_FAILED: {"sink": "events", "error": "OSError: No space left on device"},
     Kind.WARNING: {"text": "two primaries at once: pg1 and pg2 were both out of recovery"},
+    Kind.FAULT_MEASURED: {
+        "scenario": "leader-kill",
+        "fault": "leader-dies",
+        "injector": "kill",
+        "target": "pg1",
+        "result": "recovered",
+        "rto_s": 19.5,
+        "path": "failover",
+        "phases": {
+            "detection": 16.3,
+            "election": 2.1,
+            "promotion": 0.2,
+            "proxy": 0.6,
+            "client": 0.3,
+            "redundancy": None,
+        },
+    },
+    Kind.LEDGER_COMPARED: {
+        "scenario": "leader-kill",
+        "checked": True,
+        "acked": 48_613,
+        "lost": 2,
+        "recovered": 5,
+        "unexpected": 0,
+    },
     Kind.SCENARIO_FINISHED: {"scenario": "leader-kill", "verdict": "pass", "directory": "results/leader-kill"},
     Kind.RUN_FINISHED: {"verdict": "pass", "exit_code": 0},
 }

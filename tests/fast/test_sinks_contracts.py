@@ -37,7 +37,11 @@ def test_every_stage_that_has_words_is_described() -> None:
 
 async def test_every_metric_is_described_with_its_type_and_labels() -> None:
     bench, sink = Bench(), PrometheusSink(0, containers=lambda: {"pg1": ContainerUse(0, 0, 1.5, 2, 3, 4, 5, 6)})
-    for kind in (Kind.RUN_STARTED, Kind.SCENARIO_STARTED, Kind.FAULT_INJECTED, Kind.LEADER_CHANGED):
+    shown = (
+        *(Kind.RUN_STARTED, Kind.TRIAL_STARTED, Kind.SCENARIO_STARTED, Kind.FAULT_INJECTED, Kind.LEADER_CHANGED),
+        *(Kind.WINDOW_CLOSED, Kind.FAULT_MEASURED, Kind.LEDGER_COMPARED),
+    )
+    for kind in shown:
         sink.on_event(event(kind))
     for op_class in OpClass:
         bench.ok(op_class=op_class)

@@ -20,6 +20,7 @@ from chaosbench.histogram import HIGHEST_US, Histogram, cell_of, highest_of
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.sinks.buckets import LAG, LATENCY, Ladder
 from chaosbench.sinks.happenings import NAMES_KEPT, REASONS_KEPT
+from chaosbench.sinks.measured import FAULTS_KEPT, SCENARIOS_KEPT
 from chaosbench.sinks.prometheus import PIECE, PrometheusSink
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -199,6 +200,72 @@ async def test_labels_are_bounded() -> None:
     assert len(list(labels_of(samples, "faults_total"))) <= NAMES_KEPT + 3
     assert value(samples, "faults_total", result="healed") == 5 * REASONS_KEPT
     assert len(list(labels_of(samples, "leader"))) <= NAMES_KEPT
+
+
+async def test_what_scenarios_gave_is_bounded_and_no_count_is_lost() -> None:
+    sink = PrometheusSink()
+    rounds = 3 * max(FAULTS_KEPT, SCENARIOS_KEPT)
+    for number in range(rounds):
+        name = f"scenario {number}"
+        sink.on_event(event(Kind.TRIAL_STARTED, scenario=name, trial=number))
+        sink.on_event(event(Kind.SCENARIO_STARTED, scenario=name))
+        sink.on_event(event(Kind.FAULT_MEASURED, scenario=name, fault=f"fault {number}"))
+        sink.on_event(event(Kind.LEDGER_COMPARED, scenario=name))
+        sink.on_event(event(Kind.SCENARIO_FINISHED, scenario=name))
+    samples = await scraped(sink)
+    assert len(list(labels_of(samples, "rto_seconds"))) == FAULTS_KEPT
+    assert len(list(labels_of(samples, "phase_seconds"))) == 5 * FAULTS_KEPT
+    assert value(samples, "rto_seconds", scenario=f"scenario {rounds - 1}", trial=str(rounds - 1)) == 19.5
+    for name, labels in (("faults_measured_total", {"result": "recovered"}), ("verdicts_total", {"verdict": "pass"})):
+        assert len({row["scenario"] for row in labels_of(samples, name)}) == SCENARIOS_KEPT + 1
+        assert value(samples, name, **labels) == rounds
+    assert value(samples, "ledger_rows_total", result="lost") == 2 * rounds
+    assert len(list(labels_of(samples, "trial"))) == 0
+
+
+async def test_counters_of_a_scenario_begin_at_zero() -> None:
+    sink = PrometheusSink()
+    sink.on_event(event(Kind.SCENARIO_STARTED))
+    samples = await scraped(sink)
+    assert value(samples, "faults_total", fault="leader-dies", result="heal_failed") == 0
+    assert value(samples, "faults_measured_total", scenario="leader-kill", result="not_recovered") == 0
+    assert value(samples, "verdicts_total", scenario="leader-kill", verdict="fail") == 0
+
+
+async def test_a_ledger_that_could_not_be_compared_lost_nothing_that_is_known() -> None:
+    sink = PrometheusSink()
+    sink.on_event(event(Kind.LEDGER_COMPARED, checked=False, lost=0))
+    samples = await scraped(sink)
+    assert value(samples, "ledgers_unchecked_total") == 1
+    assert value(samples, "ledger_rows_total", result="acked") == 48_613
+    assert value(samples, "ledger_rows_total", result="lost") == 0
+
+
+async def test_the_last_figures_are_fetched_by_whoever_came_regularly() -> None:
+    sink = PrometheusSink(0)
+    await sink.start()
+    try:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await sink.last_look()
+        assert loop.time() - began < 0.05, "nobody came"
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{sink.port}/metrics"
+            for _ in range(2):
+                await (await session.get(url)).read()
+                await asyncio.sleep(0.2)
+            waiting = asyncio.create_task(sink.last_look())
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+            sink.on_event(event(Kind.SCENARIO_FINISHED))
+            text = await (await session.get(url)).text()
+            assert 'verdict="pass"} 1.0' in text
+            await asyncio.wait_for(waiting, 0.1)
+            began = loop.time()
+            await sink.last_look()
+            assert 0.3 < loop.time() - began < 3, "one that stays away is waited for a little longer than its pace"
+    finally:
+        await sink.stop()
 
 
 async def test_strange_names_do_not_break_the_page() -> None:
