@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaosbench import __version__
+from chaosbench import __version__, cli_results
 from chaosbench.errors import ChaosbenchError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _check_parser(commands)
     _plan_parser(commands)
     _list_parser(commands)
+    cli_results.add_parsers(commands)
     _export_parser(commands)
     _heal_parser(commands)
     _lab_parser(commands)

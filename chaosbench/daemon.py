@@ -28,6 +28,7 @@ from chaosbench.events import Kind
 from chaosbench.guard.parent import guarded
 from chaosbench.journal.place import alone
 from chaosbench.observers import live
+from chaosbench.report.command import report_apart
 from chaosbench.rescue import heal_left_behind, journal_of
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
@@ -113,6 +114,7 @@ async def run(request: Request, console: Console) -> int:
                             keep_going=request.keep_going,
                             trial=request.trial,
                             resume=request.resume,
+                            report=report_apart,
                         )
                     )
 

@@ -35,6 +35,7 @@ class Metric:
     meaning: str
     read: Callable[[Summary], Reading]
     needs_timing: bool = False
+    higher_is_better: bool = False
 
 
 def _parse_count(value: object) -> float:
@@ -193,10 +194,10 @@ METRICS: dict[str, Metric] = {
     "stale_p99": Metric("ms", "99th percentile of the age of stale reads", _stale(lambda found: found.age_ms.p99)),
     "stale_max": Metric("ms", "age of the stalest read", _stale(lambda found: found.age_ms.max)),
     "p50": Metric("ms", "median response time of acknowledged operations", _percentile(lambda p: p.p50), True),
-    "p90": Metric("ms", "90th percentile of the same", _percentile(lambda p: p.p90), True),
-    "p99": Metric("ms", "99th percentile of the same", _percentile(lambda p: p.p99), True),
-    "p999": Metric("ms", "99.9th percentile of the same", _percentile(lambda p: p.p999), True),
-    "max": Metric("ms", "longest of the same", _percentile(lambda p: p.max), True),
+    "p90": Metric("ms", "90th percentile of the response time", _percentile(lambda p: p.p90), True),
+    "p99": Metric("ms", "99th percentile of the response time", _percentile(lambda p: p.p99), True),
+    "p999": Metric("ms", "99.9th percentile of the response time", _percentile(lambda p: p.p999), True),
+    "max": Metric("ms", "longest response time of an acknowledged operation", _percentile(lambda p: p.max), True),
     "error_rate": Metric(
         "share",
         "share of the operations that ended failed or unknown",
@@ -204,8 +205,10 @@ METRICS: dict[str, Metric] = {
     ),
     "unknown_rate": Metric("share", "share that ended unknown", _share(lambda s: s.load.unknown)),
     "shed_rate": Metric("share", "share that was shed", _share(lambda s: s.load.shed)),
-    "ok_rate": Metric("share", "share that was acknowledged", _share(lambda s: s.load.ok)),
-    "throughput": Metric("/s", "acknowledged operations a second", lambda s: Reading(s.load.ok_per_s)),
+    "ok_rate": Metric("share", "share that was acknowledged", _share(lambda s: s.load.ok), higher_is_better=True),
+    "throughput": Metric(
+        "/s", "acknowledged operations a second", lambda s: Reading(s.load.ok_per_s), higher_is_better=True
+    ),
     "read_window": Metric("s", "longest error window of the reads", _window(OpClass.READ)),
     "write_window": Metric("s", "longest error window of the writes", _window(OpClass.WRITE)),
     "connect_window": Metric("s", "longest error window of the connects", _window(OpClass.CONNECT)),

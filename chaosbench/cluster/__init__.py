@@ -135,6 +135,10 @@ class Cluster(Protocol):
         """Pgpool's settings, as ``PGPOOL SHOW ALL`` names them."""
         ...
 
+    async def settings(self) -> Mapping[str, str]:
+        """Versions, settings and limits by dotted name, no secret among them; what is silent is left out."""
+        ...
+
     async def containers(self) -> Mapping[str, str]:
         """Names of all labelled containers, to their ids; for messages and checks."""
         ...

@@ -17,8 +17,9 @@ import aiodocker
 import aiohttp
 from aiodocker.containers import DockerContainer
 
+from chaosbench.cluster import settings
 from chaosbench.errors import ClusterUnavailable, FaultError, TargetError
-from chaosbench.model.cluster import Address, Happening, RunState
+from chaosbench.model.cluster import Address, Happening, Role, RunState
 
 LAB_LABEL = "io.chaosbench.lab"
 ROLE_LABEL = "io.chaosbench.role"
@@ -111,6 +112,21 @@ class Engine:
             return await self._ask(deed, seconds)
         except aiodocker.DockerError as error:
             raise FaultError(f"docker {words}: {error.message}") from error
+
+    async def limits(self) -> Mapping[str, str]:
+        """The engine's version and every container's limits, by dotted name."""
+        containers = await self.labelled()
+
+        async def asked(docker: aiodocker.Docker) -> dict[str, str]:
+            found = {"version.docker": str((await docker.version())["Version"])}
+            for container in containers:
+                shown = await docker.containers.container(container.id).show()
+                if container.labels.get(ROLE_LABEL) in tuple(Role):  # a job that is over limits nothing
+                    member = container.labels.get(MEMBER_LABEL, container.name)
+                    found |= dict(settings.limits(member, shown["HostConfig"]))
+            return found
+
+        return await self._look(asked)
 
     async def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens to containers of the lab from now on. Ends when the engine ends the stream, or is not there.

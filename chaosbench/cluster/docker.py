@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from chaosbench import postgres
-from chaosbench.cluster import PATIENCE_S, gateway, patroni
+from chaosbench.cluster import PATIENCE_S, gateway, patroni, settings
 from chaosbench.cluster.capabilities import Capabilities
 from chaosbench.cluster.containers import MEMBER_LABEL, ROLE_LABEL, Container
 from chaosbench.cluster.deeds import Deeds
@@ -120,6 +120,26 @@ class DockerCluster(Deeds):
         except postgres.QueryError as error:
             raise ClusterUnavailable(f"Pgpool does not tell its settings: {error}") from error
         return {row["item"]: row["value"] for row in rows}
+
+    async def settings(self) -> Mapping[str, str]:
+        """What the engine, Patroni, etcd and Pgpool tell of themselves; of Patroni and etcd the first that answers."""
+        members = [member for member in await self._members() if member.state is RunState.RUNNING]
+        found: dict[str, str] = dict(await self._engine.limits())
+        for asks, service in ((settings.of_patroni, "patroni"), (settings.of_etcd, "etcd")):
+            for address in (member.ports[service] for member in members if service in member.ports):
+                said = await asks(self._http, address)
+                found |= said
+                if said:
+                    break
+        try:
+            version = await postgres.fetch(
+                await self.proxy_address(), self.login, "SHOW POOL_VERSION", timeout=_SETTINGS_S
+            )
+            found |= {"version.pgpool": next(iter(version[0].values()))}
+            found |= dict(settings.flat("pgpool", await self.proxy_settings()))
+        except (ClusterUnavailable, postgres.QueryError):
+            return found  # a Pgpool that is down has no settings to tell
+        return found
 
     async def containers(self) -> Mapping[str, str]:
         """Names of all containers of the lab, one-shot jobs included, to their ids."""

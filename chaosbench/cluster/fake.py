@@ -118,6 +118,10 @@ class FakeCluster(FakeDeeds):
         """Two of Pgpool's settings."""
         return {"num_init_children": "260", "reserved_connections": "10"}
 
+    async def settings(self) -> Mapping[str, str]:
+        """One of Patroni's and one of Pgpool's."""
+        return {"patroni.ttl": "20", "pgpool.num_init_children": "260"}
+
     async def containers(self) -> Mapping[str, str]:
         """Every member's container."""
         return {f"fake-{name}": self.member(name).container_id for name in _ROLES}

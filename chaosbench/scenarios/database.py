@@ -9,6 +9,7 @@ from typing import Protocol
 from chaosbench import postgres
 from chaosbench.clock import Clock
 from chaosbench.cluster import Cluster
+from chaosbench.cluster.settings import flat
 from chaosbench.dataset import Progress, prepare
 from chaosbench.engine.session import Connect, PostgresConnect
 from chaosbench.errors import ClusterUnavailable
@@ -20,6 +21,14 @@ from chaosbench.scenarios.scenario import Scenario, Stream
 
 STATEMENT_TIMEOUT_SHARE = 0.9
 """The server gives up a little before the client: a slow statement then ends with a known outcome."""
+
+_SETTINGS = """
+SELECT name, current_setting(name) AS value FROM pg_settings
+WHERE name = 'server_version'
+   OR name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'wal_log_hints', 'wal_keep_size')
+   OR source IN ('configuration file', 'command line', 'global', 'database', 'user')
+"""
+"""What somebody has set, and what decides about losses even where nobody did."""
 
 
 class Database(Protocol):
@@ -38,7 +47,7 @@ class Database(Protocol):
         ...
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
-        """What answers here, for the report."""
+        """PostgreSQL's version and settings, for the report."""
         ...
 
 
@@ -74,11 +83,13 @@ class LiveDatabase:
         return await reconcile(ledger, snapshot, self.cluster.login, self.clock, forks)
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
-        """PostgreSQL's version, as the first node that answers tells it."""
-        for node in snapshot.of(Role.POSTGRES):
+        """As the first node that answers tells them, the leader before others; only what was set by somebody."""
+        for node in sorted(snapshot.of(Role.POSTGRES), key=lambda node: node is not snapshot.leader):
             try:
-                rows = await postgres.fetch(node.ports["sql"], self.cluster.login, "SHOW server_version")
+                rows = await postgres.fetch(node.ports["sql"], self.cluster.login, _SETTINGS)
             except postgres.QueryError:
                 continue
-            return {"postgresql": rows[0]["server_version"]}
+            found = {row["name"]: row["value"] for row in rows}
+            version = found.pop("server_version")
+            return {"postgresql": version, **dict(flat("postgresql", found))}
         return {}

@@ -151,7 +151,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
-            environment=await environment(bench.database, snapshot),
+            environment=await environment(bench.cluster, bench.database, snapshot),
             scenario_file=bench.scenario_file,
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from rich.console import Console
 from chaosbench.errors import ClusterUnavailable, UndeterminedError
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict, worst
+from chaosbench.model.trials import TrialState
 from chaosbench.render import terminal, trials
 from chaosbench.results import RunDirectory
 from chaosbench.scenarios.measured import tell_measured
@@ -37,6 +38,7 @@ class Run:
     keep_going:  go on after a scenario or trial that left the cluster broken
     trial:       of each scenario only this trial
     resume:      the series to go on with; then its scenario is the only one
+    report:      makes a report of a directory, away from this loop, and says in a line what came of it
     """
 
     bench: Bench
@@ -47,6 +49,7 @@ class Run:
     keep_going: bool = False
     trial: int | None = None
     resume: SeriesDirectory | None = None
+    report: Callable[[Path], Awaitable[str]] | None = None
 
 
 async def scenarios_in_turn(run: Run) -> int:
@@ -86,7 +89,17 @@ async def _one(scenario: Scenario, run: Run) -> Turn:
     """One scenario in its own directory, or its trials below it."""
     if scenario.trials > 1:
         return await _series(scenario, run, run.resume or _new_series(scenario, run))
-    return await _perform(scenario, run.bench, _directory(scenario, run), run.console)
+    directory = _directory(scenario, run)
+    turn = await _perform(scenario, run.bench, directory, run.console)
+    if turn.summary is not None:
+        await _report(directory.path, run)
+    return turn
+
+
+async def _report(path: Path, run: Run) -> None:
+    """No load runs now: the last scenario's has ended, and the next one's has not begun."""
+    if run.report is not None:
+        run.console.print(f"  {await run.report(path)}", soft_wrap=True)
 
 
 def _directory(scenario: Scenario, run: Run) -> RunDirectory:
@@ -107,6 +120,8 @@ async def _series(scenario: Scenario, run: Run, series: SeriesDirectory) -> Turn
     report, broken = await run_series(scenario, run.bench, series, perform, keep_going=run.keep_going)
     trials.show(report, run.console)
     run.console.print(f"  results in {series.path}", soft_wrap=True)
+    if any(trial.state is TrialState.DONE for trial in report.trials):
+        await _report(series.path, run)
     if not report.complete:
         run.console.print(f"  to go on: chaosbench run --resume {series.path}", soft_wrap=True)
     return Turn(verdict=report.verdict, broken=broken)

@@ -53,7 +53,9 @@ def test_help_tells_of_commands_and_exit_codes(capsys: pytest.CaptureFixture[str
     assert all(word in out for word in ("run", "check", "list", "lab", "exit codes: 0"))
 
 
-@pytest.mark.parametrize("command", ["run", "check", "list", "lab", "lab up", "lab down", "lab status"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "list", "report", "compare", "lab", "lab up", "lab down", "lab status"]
+)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
     assert "usage: chaosbench" in said(capsys, *command.split(), "--help", code=0)[0]
 

@@ -119,3 +119,9 @@ async def test_status(cluster: DockerCluster, lab_directory: Path):
     status = await lab.status(lab_directory)
     assert status.exit_code == 0
     assert lab.render(status).endswith("healthy")
+
+
+async def test_the_settings_are_told_without_a_secret(cluster: DockerCluster):
+    found = await cluster.settings()
+    assert {"patroni.ttl", "pgpool.num_init_children", "limits.pg1.memory", "version.etcd"} <= found.keys()
+    assert not any(cluster.login.password in value for value in found.values())

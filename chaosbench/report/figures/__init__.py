@@ -1,0 +1,1 @@
+"""The figures: functions from what was folded to a drawing; ``sheet.py`` says how they look and are written."""
