@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaosbench import __version__, cli_results
+from chaosbench import __version__, cli_lab, cli_results
+from chaosbench.cli_lab import add_lab, chosen_lab, say
 from chaosbench.errors import ChaosbenchError
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _list_parser(commands)
     cli_results.add_parsers(commands)
     _export_parser(commands)
-    _heal_parser(commands)
-    _lab_parser(commands)
+    cli_lab.add_parsers(commands)
     return parser
 
 
@@ -84,7 +84,7 @@ def _run_parser(commands: Commands) -> None:
         action="store_true",
         help="keep one row an operation in samples.parquet (needs chaosbench[samples])",
     )
-    _add_lab(run)
+    add_lab(run)
     run.set_defaults(command=_run)
 
 
@@ -107,7 +107,7 @@ def _plan_parser(commands: Commands) -> None:
 def _list_parser(commands: Commands) -> None:
     listing = commands.add_parser("list", help="list injectors, workloads, metrics, or the scenarios of a file")
     listing.add_argument("what", nargs="?", default="all", help="injectors, workloads, metrics, or a scenario file")
-    _add_lab(listing)
+    add_lab(listing)
     listing.set_defaults(command=_list)
 
 
@@ -123,45 +123,6 @@ def _export_parser(commands: Commands) -> None:
         help="write history.edn: as operations on a set (the default), or as transactions for Elle",
     )
     export.set_defaults(command=_export)
-
-
-def _heal_parser(commands: Commands) -> None:
-    heal = commands.add_parser("heal", help="undo what a run that was killed left in the lab (exit 3 if that fails)")
-    _add_lab(heal)
-    heal.set_defaults(command=_heal)
-
-
-def _lab_parser(commands: Commands) -> None:
-    lab = commands.add_parser("lab", help="bring the lab up or down, or look at it")
-    actions = lab.add_subparsers(required=True, metavar="ACTION")
-    for name, command, text in (
-        ("up", _lab_up, "start the lab and return when it is healthy"),
-        ("down", _lab_down, "remove the lab's containers"),
-        ("status", _lab_status, "show the members and what is wrong with them (exit 3 if something is)"),
-    ):
-        action = actions.add_parser(name, help=text)
-        _add_lab(action)
-        action.set_defaults(command=command)
-        if name == "down":
-            action.add_argument("--volumes", action="store_true", help="remove the data too")
-        if name == "up":
-            action.add_argument(
-                "--monitoring", action="store_true", help="start Prometheus, its exporters and Grafana as well"
-            )
-
-
-def _add_lab(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lab", type=Path, metavar="DIR", help="the lab's directory (default: infra here or above)")
-
-
-def _lab(options: argparse.Namespace) -> Path:
-    from chaosbench.lab import check_lab, find_lab
-
-    return check_lab(options.lab) if options.lab else find_lab(Path.cwd())
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - this is the command line
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -187,7 +148,7 @@ def _run(options: argparse.Namespace) -> int:
         scenarios=scenarios,
         seed=options.seed if series is None else series.record.seed,
         out=options.out,
-        lab=_lab(options),
+        lab=chosen_lab(options),
         metrics_port=METRICS_PORT if options.metrics_port is None else options.metrics_port,
         metrics_required=options.metrics_port is not None,
         samples=options.samples,
@@ -202,8 +163,8 @@ async def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.
     from chaosbench.cluster.docker import DockerCluster
     from chaosbench.scenarios.rehearsal import rehearse
 
-    async with DockerCluster.at(_lab(options)) as cluster:
-        return await rehearse(scenarios, cluster, seed, options.trial, _say)
+    async with DockerCluster.at(chosen_lab(options)) as cluster:
+        return await rehearse(scenarios, cluster, seed, options.trial, say)
 
 
 def _seed(*given: int | None) -> int:
@@ -218,10 +179,10 @@ def _plan(options: argparse.Namespace) -> int:
     file, scenarios, _ = asked(options.file, tuple(options.only), options.trial, None, options.seed)
     seed = _seed(options.seed, file.seed)
     if options.json:
-        _say(as_json(scenarios, seed, options.trial))
+        say(as_json(scenarios, seed, options.trial))
         return 0
     for plan in (plan for each in scenarios for plan in trials_of(each, seed, options.trial)):
-        _say("\n".join(table(*plan)))
+        say("\n".join(table(*plan)))
     return 0
 
 
@@ -229,7 +190,7 @@ def _check(options: argparse.Namespace) -> int:
     from chaosbench.scenarios.loader import load
 
     file = load(options.file)
-    _say(f"{options.file}: good, {len(file.scenarios)} scenarios: {', '.join(s.name for s in file.scenarios)}")
+    say(f"{options.file}: good, {len(file.scenarios)} scenarios: {', '.join(s.name for s in file.scenarios)}")
     return 0
 
 
@@ -237,7 +198,7 @@ def _export(options: argparse.Namespace) -> int:
     from chaosbench.export import export_edn
     from chaosbench.history import Form
 
-    _say(str(export_edn(options.run, Form(options.edn), lambda line: print(line, file=sys.stderr))))  # noqa: T201
+    say(str(export_edn(options.run, Form(options.edn), lambda line: print(line, file=sys.stderr))))  # noqa: T201
     return 0
 
 
@@ -246,37 +207,5 @@ def _list(options: argparse.Namespace) -> int:
     from chaosbench.lab import lab_if_any
 
     for line in listing(options.what, lab_if_any(options.lab)):
-        _say(line)
+        say(line)
     return 0
-
-
-def _heal(options: argparse.Namespace) -> int:
-    from chaosbench.rescue import heal
-
-    return asyncio.run(heal(_lab(options), _say))
-
-
-def _lab_up(options: argparse.Namespace) -> int:
-    from chaosbench import lab
-
-    asyncio.run(lab.up(_lab(options), _say))
-    if options.monitoring:
-        from chaosbench import monitoring
-
-        asyncio.run(monitoring.up(_lab(options), _say))
-    return 0
-
-
-def _lab_down(options: argparse.Namespace) -> int:
-    from chaosbench import lab
-
-    asyncio.run(lab.down(_lab(options), _say, volumes=options.volumes))
-    return 0
-
-
-def _lab_status(options: argparse.Namespace) -> int:
-    from chaosbench import lab
-
-    status = asyncio.run(lab.status(_lab(options)))
-    _say(lab.render(status))
-    return status.exit_code

@@ -52,13 +52,15 @@ def phases(span: Span, seen: Observations) -> Phases:
 
 def _in_order(found: Phases, *acked_ns: int | None) -> Phases:
     """An acknowledged write proves that its way was open: a poll that saw so a moment later is put right."""
-    proof_ns = min((at_ns for at_ns in acked_ns if at_ns is not None), default=None)
+    proofs_ns = sorted(at_ns for at_ns in acked_ns if at_ns is not None)
     t4_ns, t5_ns = found.t4_ns, found.t5_ns
-    if proof_ns is None or t4_ns is None:
+    if t4_ns is None:
         return found
-    if t4_ns - found.within_ns["t4"] <= proof_ns < t4_ns:
-        t4_ns = proof_ns
-    if t5_ns is not None and t4_ns <= proof_ns < t5_ns:
+    t4_ns = next((at_ns for at_ns in proofs_ns if t4_ns - found.within_ns["t4"] <= at_ns < t4_ns), t4_ns)
+    # One from before the promotion proves nothing. A Pgpool that knows no primary writes to its main node, which may be
+    # the right one: then it routes writes there although it never says so.
+    proof_ns = next((at_ns for at_ns in proofs_ns if at_ns >= t4_ns), None)
+    if proof_ns is not None and (t5_ns is None or proof_ns < t5_ns):
         t5_ns = proof_ns
     return replace(found, t4_ns=t4_ns, t5_ns=t5_ns)
 

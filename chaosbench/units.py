@@ -68,7 +68,9 @@ def parse_throughput(value: object) -> int:
     return parse_size(text.removesuffix("/s"))
 
 
-def _or_stored(parse: Callable[[object], float]) -> Callable[[object, ValidationInfo], float]:
+def or_stored(parse: Callable[[object], float]) -> Callable[[object, ValidationInfo], float]:
+    """The parser for text from YAML, which lets a plain number pass where it is chaosbench's own: see ``STORED``."""
+
     def read(value: object, info: ValidationInfo) -> float:
         if info.context == STORED and isinstance(value, (int, float)):
             return float(value)
@@ -77,8 +79,8 @@ def _or_stored(parse: Callable[[object], float]) -> Callable[[object, Validation
     return read
 
 
-Seconds = Annotated[float, BeforeValidator(_or_stored(parse_duration)), Field(json_schema_extra={"unit": "s"})]
-Rate = Annotated[float, BeforeValidator(_or_stored(parse_rate)), Field(gt=0, le=1_000_000)]
-Ratio = Annotated[float, BeforeValidator(_or_stored(parse_ratio))]
-Size = Annotated[int, BeforeValidator(_or_stored(parse_size)), Field(gt=0)]
-Throughput = Annotated[int, BeforeValidator(_or_stored(parse_throughput)), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(or_stored(parse_duration)), Field(json_schema_extra={"unit": "s"})]
+Rate = Annotated[float, BeforeValidator(or_stored(parse_rate)), Field(gt=0, le=1_000_000)]
+Ratio = Annotated[float, BeforeValidator(or_stored(parse_ratio))]
+Size = Annotated[int, BeforeValidator(or_stored(parse_size)), Field(gt=0)]
+Throughput = Annotated[int, BeforeValidator(or_stored(parse_throughput)), Field(gt=0)]

@@ -17,7 +17,7 @@ from chaosbench.errors import FaultError, InjectionError
 from chaosbench.model.cluster import Member, Role, RunState
 from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
-from chaosbench.units import Seconds, parse_duration
+from chaosbench.units import Seconds, or_stored, parse_duration
 
 _FILE = "/dev/shm/chaosbench-clock"  # noqa: S108 - inside the container
 """Where ``compose.clock.yaml`` has libfaketime look."""
@@ -35,7 +35,7 @@ def _offset(value: object) -> float:
     return seconds
 
 
-Offset = Annotated[float, BeforeValidator(_offset)]
+Offset = Annotated[float, BeforeValidator(or_stored(_offset))]
 """Seconds ahead; negative: behind."""
 
 

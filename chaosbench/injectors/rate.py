@@ -13,7 +13,7 @@ from chaosbench.injectors import beside, qdisc
 from chaosbench.model.cluster import Member, Role
 from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
-from chaosbench.units import Seconds
+from chaosbench.units import Seconds, or_stored
 
 _UNITS = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 _LEAST_BURST = 32 * 1024
@@ -26,7 +26,7 @@ def _bits(value: object) -> int:
     return round(float(match[1]) * _UNITS[match[2]])
 
 
-Bits = Annotated[int, BeforeValidator(_bits)]
+Bits = Annotated[int, BeforeValidator(or_stored(_bits))]
 """Bits a second."""
 
 

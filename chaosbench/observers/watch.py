@@ -29,6 +29,9 @@ SETTLED_S = 5.0
 LOOK_S = 0.1
 """Whether a fault is over is decided so often."""
 
+AGREE_S = 10.0
+"""So long observers get to see for themselves that the cluster is whole: Pgpool may keep one of them waiting."""
+
 CANARY_S = 1.0
 """... and an acknowledgement of the canary is fresh for so long."""
 
@@ -135,6 +138,12 @@ class Watch:
         fault.over_ns = self._clock.now()
         if fault.t0_ns is None:
             self._close(fault)
+
+    async def agree(self) -> None:
+        """The cluster is whole by its own account: wait until the observers of a fault say so too, or give up."""
+        until_ns = self._clock.now() + to_ns(AGREE_S)
+        while self._open and not self._sources.record.whole and self._clock.now() < until_ns:
+            await self._clock.sleep(LOOK_S)
 
     def observations(self) -> Observations:
         """What was seen so far."""

@@ -11,6 +11,7 @@
 ``run``       one scenario, told in its docstring
 ``preflight`` what is checked before anything is touched
 ``faults``    the planned faults of a scenario while it runs
+``afterwards`` a last look at the faults that are over
 ``observe``   who leads, while it runs
 ``report``    the summary, put together from what was recorded
 ``tying``     which fault opened which error window

@@ -35,6 +35,7 @@ from chaosbench.model.report import LedgerReport, Summary
 from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
+from chaosbench.scenarios.afterwards import heal_again
 from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.environment import environment
@@ -133,7 +134,11 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             say(Kind.STAGE, name="drain", detail="")
         recorder.finish()
         bench.hub.tick(recorder)  # what has ended since the last look
+        over = [(record.plan.injector, record.injection) for record in faults.records if record.injection is not None]
+        await heal_again(over, bench.cluster, clock, lambda text: say(Kind.WARNING, text=text))
         whole_again, snapshot = await _recovered(scenario, bench, snapshot)
+        if whole_again:
+            await watch.agree()
     report = await _ledger_report(ledger, bench, snapshot)
     return summarise(
         Measured(

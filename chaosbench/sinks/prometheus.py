@@ -2,9 +2,7 @@
 
 The load's figures are not counted a second time: a scrape reads the tallies as
 they are. The tallies are copied in one piece, so that a page is consistent; the
-buckets and the text are then made family by family, histogram by histogram, and the loop runs in
-between. (A thread would not help: it holds the interpreter's lock for 5 ms at
-a time, which is longer than any one of these pieces takes.)
+rest family by family, and the loop runs in between. (A thread takes 5 ms turns.)
 """
 
 from __future__ import annotations

@@ -216,6 +216,9 @@ class Pcp:
         return status, role
 
     def take(self, step: Step) -> None:
+        # On a connection of its own: the process that serves a connection judges by what it knew of the nodes when that
+        # was opened, and refuses to promote one that was down then.
+        self.close()
         if step.action == "promote":
             self.call(b"J", b"%d \0n" % step.node)
         else:

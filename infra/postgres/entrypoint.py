@@ -85,6 +85,11 @@ def main() -> None:
     os.setgid(postgres.pw_gid)
     os.setuid(postgres.pw_uid)
     os.chdir("/")
+    # A container that was killed leaves lock files. The process number in them soon belongs to somebody else, for here
+    # numbers start anew: PostgreSQL would take that for a running server and refuse to start. Nothing runs here yet,
+    # and no other container has this data.
+    for stale in (DATA / "pgdata" / "postmaster.pid", *Path("/var/run/postgresql").glob(".s.PGSQL.*")):
+        stale.unlink(missing_ok=True)
     if float(env_patience := os.environ["REJOIN_AFTER"]) > 0:
         # A companion, not a supervisor: the container lives and dies with Patroni.
         rejoin = str(Path(__file__).with_name("rejoin.py"))

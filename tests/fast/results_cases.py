@@ -26,7 +26,7 @@ PHASES = PhaseReport(
     path="failover", t0_s=3.0, t1_s=3.001, t2_s=5.0, t3_s=6.0, t4_s=6.25, t5_s=6.5, t6_s=7.0, t7_s=9.0,
     within_s={}, detection_s=2.0, election_s=1.0, promotion_s=0.25, proxy_s=0.25, client_s=0.5, redundancy_s=6.0,
     degraded_tail_s=1.0, elections=1, hangs_at=None, why="", lease_ttl_s=2, etcd_leader="etcd1", etcd_hit=None,
-    canary_t1_s=None, canary_t6_s=None, canary_gap_from_s=None, canary_gap_to_s=None, engine=(),
+    canary_t1_s=None, canary_t6_s=None, no_write_from_s=None, no_write_to_s=None, engine=(),
 )  # fmt: skip
 
 

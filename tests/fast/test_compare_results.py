@@ -42,8 +42,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     out = tmp_path_factory.mktemp("pair")
 
     async def both() -> tuple[Path, Path]:
-        fast = await results(out / "a", failover(5, duration=11.0), delay=2.0)
-        return fast, await results(out / "b", failover(5, duration=11.0), delay=5.0)
+        fast = await results(out / "a", failover(5, duration=24.0), delay=2.0)
+        return fast, await results(out / "b", failover(5, duration=24.0), delay=5.0)
 
     return in_virtual_time(both())
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chaosbench.errors import ScenarioFileError, UsageError
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.switchover import Switchover
+from chaosbench.injectors.table import INJECTORS
 from chaosbench.model.scenario import Expectation, Stage, Windows
 from chaosbench.outcome import OpClass
 from chaosbench.scenarios.loader import ScenarioFile, load
@@ -359,7 +360,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         faults("{at: 1s, injct: kill}", "5"),
         [
             "6:18: 'inject' is missing; did you mean it by 'injct'?",
-            "7:9: 'inject' is missing; write one of: kill, pause, switchover",
+            f"7:9: 'inject' is missing; write one of: {', '.join(INJECTORS)}",
         ],
     ),
     "injector": (faults("{at: 1s, inject: kil}"), ["6:18: inject: 'kil' is not known; did you mean 'kill'?"]),

@@ -17,7 +17,7 @@ from chaosbench.observers.engine import ContainerEvents
 from chaosbench.observers.pace import Pace
 from chaosbench.observers.record import Record
 from chaosbench.observers.tail import Tail
-from chaosbench.observers.watch import SETTLED_S, Sources, Watch
+from chaosbench.observers.watch import AGREE_S, SETTLED_S, Sources, Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 
@@ -132,6 +132,22 @@ async def test_quick_from_before_the_fault_until_its_consequences_are_over():
         assert not rig.pace.quick
         assert fault.closed_ns is not None
         assert fault.closed_ns - back_ns == pytest.approx(SETTLED_S * NS, abs=0.3 * NS)
+
+
+async def test_observers_that_are_kept_waiting_get_some_time_to_see_that_it_is_whole():
+    rig = Rig()
+    async with rig.watch.running():
+        start_ns = rig.clock.now()
+        rig.proxy(ProxyState())
+        await rig.watch.agree()
+        assert rig.clock.now() == start_ns, "no fault, nothing to wait for"
+        rig.watch.injecting(rig.watch.before(), rig.clock.now())
+        asyncio.get_running_loop().call_later(3, lambda: rig.proxy(OPEN))
+        await rig.watch.agree()
+        assert rig.clock.now() - start_ns == pytest.approx(3 * NS, abs=0.2 * NS)
+        rig.proxy(ProxyState())
+        await rig.watch.agree()
+        assert rig.clock.now() - start_ns == pytest.approx((3 + AGREE_S) * NS, abs=0.3 * NS)
 
 
 async def test_two_faults_at_once():

@@ -196,6 +196,17 @@ def test_an_acknowledged_write_proves_that_its_way_was_open(t6: int, ack: int | 
     assert steps(found)[3:5] == [t4, t5]
 
 
+def test_a_write_from_before_the_promotion_does_not_hide_one_that_proves_something():
+    found = taken_apart(seen(*FAILOVER), t1=5, t6=18_500, ack=16_500)
+    assert steps(found)[3:6] == [18_130, 18_500, 18_500]
+
+
+def test_writes_that_go_through_although_pgpool_names_no_primary_are_routed():
+    observed = seen(*FAILOVER[:4], proxy(19_000, None))
+    assert taken_apart(observed, t1=5).t5_ns is None
+    assert steps(taken_apart(observed, t1=5, t6=18_400))[3:6] == [18_130, 18_400, 18_400]
+
+
 def test_what_happens_after_the_span_is_the_next_faults():
     found = phases(Span(0, 17_000 * MS, 5 * MS), seen(*FAILOVER))
     assert steps(found)[1:4] == [16_000, None, None]

@@ -441,3 +441,13 @@ async def test_a_second_outage_is_not_the_first_faults():
     assert short.rto_s == pytest.approx(4.0, abs=0.01)
     assert long.rto_s == pytest.approx(8.0, abs=0.01)
     assert short.write_gap_s == pytest.approx(4.0, abs=0.02)
+
+
+async def test_what_went_down_again_with_the_engine_is_healed_again():
+    rig = Rig()
+    rig.at(9, lambda: rig.cluster.states.update(pg2=RunState.EXITED))  # healed at about 7.5, and taken down later
+    summary = await rig.run((2.0, kill("pg2", "4s")))
+    assert rig.whole()
+    assert summary.cluster_whole_again
+    texts = [str(event.data["text"]) for event in rig.watcher.events if event.kind is Kind.WARNING]
+    assert "kill on pg2 was there again after it was healed, and is healed again" in texts

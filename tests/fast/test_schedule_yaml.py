@@ -11,6 +11,7 @@ import pytest
 
 from chaosbench.errors import ScenarioFileError
 from chaosbench.injectors.kill import Kill
+from chaosbench.injectors.table import INJECTORS
 from chaosbench.scenarios.loader import load
 from chaosbench.scenarios.scenario import OnConflict, ScheduledFault
 from chaosbench.schedule import Condition, Mode, Schedule, Span, State
@@ -153,7 +154,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     ),
     "choice without inject": (
         ["{at: 1s, choose: [{target: leader}]}"],
-        ["6:27: 'inject' is missing; write one of: kill, pause, switchover"],
+        [f"6:27: 'inject' is missing; write one of: {', '.join(INJECTORS)}"],
     ),
     "choice with a time": (
         ["{at: 1s, choose: [{at: 1s, inject: kill, target: leader, hold: 2s}]}"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosbench.units import parse_duration, parse_rate, parse_ratio
+from chaosbench.units import parse_duration, parse_rate, parse_ratio, parse_size, parse_throughput
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,19 @@ def test_ratios(text: object, share: float) -> None:
 def test_what_is_no_ratio(text: object) -> None:
     with pytest.raises(ValueError, match="is not a share: write 0% to 100%"):
         parse_ratio(text)
+
+
+@pytest.mark.parametrize(("text", "size"), [("64MB", 64 * 2**20), ("1.5 kB", 1536), ("7B", 7), ("2GB", 2**31)])
+def test_sizes_and_throughputs(text: str, size: int) -> None:
+    assert parse_size(text) == size
+    assert parse_throughput(f"{text}/s") == size
+
+
+@pytest.mark.parametrize("text", ["64", 64, "64mb", "64MiB", "-1MB", "", None])
+def test_what_is_no_size(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a size: write a number with a unit"):
+        parse_size(text)
+    with pytest.raises(ValueError, match="is not a"):
+        parse_throughput(f"{text}/s")
+    with pytest.raises(ValueError, match="is not a throughput: write a size per second"):
+        parse_throughput(text)

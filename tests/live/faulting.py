@@ -12,6 +12,7 @@ from typing import Any
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
+from chaosbench.cluster.health import await_healthy
 from chaosbench.injectors import Injector
 from chaosbench.injectors.injection import Hands, injected
 from chaosbench.injectors.targets import resolve
@@ -22,8 +23,8 @@ CLOCK = Clock()
 
 
 async def target_of(fault: Injector, cluster: DockerCluster) -> Member:
-    """The member that the fault's target means now."""
-    return resolve(fault.target, fault, await cluster.snapshot(), random.Random(1))[0]
+    """The member that the fault's target means now; a busy machine is given time to tell."""
+    return resolve(fault.target, fault, await await_healthy(cluster, CLOCK, 60), random.Random(1))[0]
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from chaosbench.model.cluster import Address, Member, Role
 from chaosbench.model.faults import Need
 from tests.live.conftest import docker, sql
 
-pytestmark = [pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
 OPEN, REFUSED, SILENT = 0, 1, 124

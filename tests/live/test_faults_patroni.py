@@ -24,7 +24,7 @@ from chaosbench.model.cluster import Member
 from tests.live.conftest import docker, sql
 from tests.live.faulting import CLOCK, hitting, target_of
 
-pytestmark = [pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
 
 
 def patroni(member: Member, path: str) -> Any:
@@ -85,7 +85,7 @@ async def test_a_replica_is_copied_anew(cluster: DockerCluster):
             await asyncio.sleep(0.05)
     await await_healthy(cluster, CLOCK, 90)
     assert docker(*inode) != before
-    leader = (await cluster.snapshot()).leaders[0]
+    leader = (await await_healthy(cluster, CLOCK, 60)).leaders[0]
     with pytest.raises(InjectionError, match="Patroni answered 503"):
         async with hitting(fault, cluster, leader):
             pytest.fail("the block must not run")

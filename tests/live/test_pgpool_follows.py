@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import docker
 
 from chaosbench import postgres
 from chaosbench.clock import Clock, to_ns, to_s
@@ -22,6 +21,7 @@ from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.pause import Pause
 from chaosbench.injectors.switchover import Switchover
 from chaosbench.model.cluster import Address, Role, Snapshot
+from tests.live.conftest import docker
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import docker
 
 from chaosbench.cluster.docker import DockerCluster
+from tests.live.conftest import docker
 
 pytestmark = pytest.mark.live
 
@@ -75,11 +75,6 @@ class Run:
         assert found, f"{member} logged nothing like {pattern!r}"
         return found[0]
 
-    def last(self, member: str, pattern: str, until: float) -> float:
-        found = [at for at in self.logged(member, pattern) if at <= until]
-        assert found, f"{member} logged nothing like {pattern!r} in time"
-        return found[-1]
-
 
 def run(directory: Path, lab: Path, fault: str, duration: str) -> Run:
     file = directory / "scenarios.yaml"
@@ -105,16 +100,14 @@ def agrees_with_the_logs(found: Run) -> None:
     assert phases["hangs_at"] is None
     lengths = [phases[f"{name}_s"] for name in ("detection", "election", "promotion", "proxy", "client")]
     assert sum(lengths) == pytest.approx(found.fault["rto_s"], abs=0.001)
-    assert phases["within_s"]["t4"] <= 0.1, "10 ms is the plan; the machine may be busy with the promotion"
+    assert phases["within_s"]["t4"] <= 0.5, "10 ms is the plan; two cores may be busy with the promotion"
 
-    elected, decided = phases["t3_s"] - ETCD_S, f"set new primary node: {int(new[2:]) - 1}$"
+    elected = phases["t3_s"] - ETCD_S
     told = {
         # Patroni logs after its request for the key was answered and some housekeeping in the DCS.
         "t3": found.first(new, "promoted self to leader by acquiring session lock", elected) - phases["t3_s"],
         # Between this line and "ready to accept connections" PostgreSQL leaves recovery; a sample sees it 10 ms later.
         "t4": phases["t4_s"] - found.first(new, "archive recovery complete", elected),
-        # It says so after every attach and detach, and after an earlier election: the last one before T5 counts.
-        "t5": phases["t5_s"] - found.last("pgpool1", decided, phases["t5_s"] + LOG_S),
     }
     print({name: round(seconds, 3) for name, seconds in told.items()})
     assert -ETCD_S <= told["t3"] <= 0.5
@@ -122,12 +115,29 @@ def agrees_with_the_logs(found: Run) -> None:
     ready = found.first(new, "database system is ready to accept connections", elected)
     assert phases["t4_s"] - ready <= 0.1 + phases["within_s"]["t4"]
     assert found.first(new, "selected new timeline ID", elected) <= phases["t4_s"]
-    assert phases["t5_s"] >= found.first("pgpool1", decided, phases["t0_s"]) - LOG_S, "not before it ever decided so"
-    assert -LOG_S <= told["t5"] <= 10, "Pgpool decides, starts its processes anew, and then lets a client in"
+    pgpool_decided(found, f"set new primary node: {int(new[2:]) - 1}$")
     in_step = [at for at in found.logged("pgpool1", "follow_patroni: in step") if at >= phases["t4_s"]]
     assert in_step, "the reconciler, too, saw that all is well"
     # It asks Pgpool's control port, the observer asks as a client: whichever saw it last.
     assert phases["t7_s"] - max(in_step[-1], phases["t5_s"]) <= 3
+
+
+def pgpool_decided(found: Run, pattern: str) -> None:
+    """T5 against Pgpool's log: it decides, starts its processes anew, and then lets a client in.
+
+    It says so after every attach and detach, and after an earlier election: the last one before T5 counts. While it
+    knows no primary it sends writes to its main node, which may be the new one: then they work before it says so, and
+    an acknowledged write is T5.
+    """
+    phases = found.phases
+    decided = [at for at in found.logged("pgpool1", pattern) if at >= phases["t0_s"]]
+    assert decided, "it did decide so"
+    before = [at for at in decided if at <= phases["t5_s"] + LOG_S]
+    print({"t5": round(phases["t5_s"] - (before[-1] if before else decided[0]), 3)})
+    if before:
+        assert phases["t5_s"] - before[-1] <= 10
+    else:
+        assert phases["t5_s"] == min(phases["t6_s"], phases["canary_t6_s"]), "as a write through it proves"
 
 
 async def test_a_leader_kill(cluster: DockerCluster, lab_directory: Path, tmp_path: Path):

@@ -26,6 +26,7 @@ from chaosbench.journal.place import state_directory
 PID_FILE = Path("/var/run/docker.pid")
 
 pytestmark = [
+    pytest.mark.unsettled,
     pytest.mark.proof,
     pytest.mark.skipif(os.geteuid() != 0, reason="restarting the engine takes root"),
     pytest.mark.skipif(bool(os.environ.get("DOCKER_HOST")), reason="the engine is not this machine's own"),

@@ -94,12 +94,14 @@ class Outside:
         return down or ([] if [row[6] for row in rows].count("primary") == 1 else ["Pgpool has no one primary"])
 
     def whole_within(self, since: float, seconds: float) -> tuple[float, list[str]]:
-        """Wait for it: how long after ``since`` it was seen whole twice in a row, or what was wrong in the end."""
-        clean = 0
+        """Wait for it: how long after ``since`` it was first seen whole (and then again), or what was wrong."""
+        first: float | None = None
         while True:
-            problems = self.problems()
             now = time.monotonic()
-            clean = 0 if problems else clean + 1
-            if clean == 2 or now - since > seconds:
+            problems = self.problems()
+            if not problems and first is not None:
+                return first - since, []
+            first = None if problems else time.monotonic()
+            if first is None and now - since > seconds:
                 return now - since, problems
             time.sleep(0.3)
