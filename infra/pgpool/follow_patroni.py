@@ -37,6 +37,7 @@ STALLED_AFTER = 2.0  # a round so late means that this process itself stood stil
 STALL_GRACE = 3.0  # so it looks again before it takes anybody out
 PATIENCE = 2.0  # a step has so long to take effect before the same node gets another one, each time twice as long
 PATIENCE_LIMIT = 16.0
+PROMOTE_PATIENCE = 16.0  # an order to promote is queued, and each one that is carried out ends every session anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,8 @@ class Reconciler:
         self.changed = now
         say(f"{step.action} node {step.node}: {step.reason}")
         self.pcp.take(step)
+        if step.action == "promote":
+            self.patience[step.node] = now + PROMOTE_PATIENCE, PATIENCE_LIMIT
 
 
 def main() -> None:
