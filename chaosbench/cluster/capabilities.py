@@ -146,4 +146,5 @@ class Capabilities:
         count = len((await self._cluster.snapshot()).of(Role.ETCD))
         if count >= _ETCD_QUORUM:
             return None
-        return f"{count} etcd member{'' if count == 1 else 's'}, and a quorum takes {_ETCD_QUORUM}"
+        members = f"{count} etcd member{'' if count == 1 else 's'}, and a quorum takes {_ETCD_QUORUM}"
+        return f"{members}: put compose.etcd3.yaml into the lab's COMPOSE_FILE"
