@@ -26,6 +26,7 @@ from chaosbench.injectors.rate import Rate
 from chaosbench.injectors.reinitialise import Reinitialise
 from chaosbench.injectors.reset import Reset
 from chaosbench.injectors.restart import Restart
+from chaosbench.injectors.shm_fill import ShmFill
 from chaosbench.injectors.signal import Signal
 from chaosbench.injectors.slow_fsync import SlowFsync
 from chaosbench.injectors.stop import Stop
@@ -53,6 +54,7 @@ INJECTORS: dict[str, type[Injector]] = {
     "disk-fill": DiskFill,
     "io-throttle": IoThrottle,
     "memory-squeeze": MemorySqueeze,
+    "shm-fill": ShmFill,
     "slow-fsync": SlowFsync,
     # PostgreSQL
     "checkpoint-storm": CheckpointStorm,

@@ -8,15 +8,17 @@ from pydantic import TypeAdapter, ValidationError
 from chaosbench.clock import Clock
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.errors import FaultError, InjectionError
-from chaosbench.injectors import background
+from chaosbench.injectors import Injector, background
 from chaosbench.injectors.clock_skew import ClockSkew
 from chaosbench.injectors.cpu_burn import CpuBurn
 from chaosbench.injectors.cpu_quota import CpuQuota
 from chaosbench.injectors.disk_fill import DiskFill
 from chaosbench.injectors.io_throttle import IoThrottle
 from chaosbench.injectors.memory_squeeze import MemorySqueeze
+from chaosbench.injectors.shm_fill import ShmFill
 from chaosbench.injectors.slow_fsync import SlowFsync
 from chaosbench.model.cluster import Executed, RunState
+from chaosbench.model.faults import Need
 
 pytestmark = pytest.mark.asyncio
 
@@ -102,24 +104,24 @@ async def test_busy_processes_carry_their_mark_and_their_end():
     await fault.heal(cluster, member, {})
 
 
-MOUNTS = [{"Destination": "/data", "Type": "volume"}, {"Destination": "/secrets", "Type": "bind"}]
+MOUNTS = [{"Destination": "/data", "Type": "volume"}, {"Destination": "/data/secrets", "Type": "bind"}]
 
 
 @pytest.mark.parametrize(
-    ("where", "refused"),
+    ("fault", "where", "refused"),
     [
-        ("own /dev/shm 1000 900 4096", False),
-        ("own /data 1000 900 4096", False),
-        ("shared /data 1000 900 4096", True),
-        ("own /secrets 1000 900 4096", True),
-        ("shared / 1000 900 4096", True),
+        (ShmFill(target="pg2"), "own /dev/shm 1000 900 4096", False),
+        (DiskFill(target="pg2"), "own /data 1000 900 4096", False),
+        (DiskFill(target="pg2"), "shared /data 1000 900 4096", True),
+        (DiskFill(target="pg2", path="/data/secrets"), "own /data/secrets 1000 900 4096", True),
+        (DiskFill(target="pg2"), "shared / 1000 900 4096", True),
     ],
 )
-async def test_only_a_file_system_of_ones_own_is_filled(where: str, refused: bool):
+async def test_only_a_file_system_of_ones_own_is_filled(fault: Injector, where: str, refused: bool):
     cluster = FakeCluster(Clock())
     cluster.inspections["pg2"] = {"HostConfig": {"IpcMode": "private"}, "Mounts": MOUNTS}
     cluster.answer = lambda name, command: Executed(0, where)
-    fault, member = DiskFill(target="pg2", path=where.split()[1]), cluster.member("pg2")
+    member = cluster.member("pg2")
     if refused:
         with pytest.raises(InjectionError, match="shares with the host"):
             await fault.look(cluster, member)
@@ -127,11 +129,18 @@ async def test_only_a_file_system_of_ones_own_is_filled(where: str, refused: boo
         assert await fault.look(cluster, member) == {"mount": where.split()[1]}
 
 
+async def test_a_disk_that_is_to_be_filled_must_be_there_before_the_run_begins():
+    assert DiskFill.needs == {Need.OWN_DISK}
+    assert ShmFill.needs == frozenset()
+    with pytest.raises(ValidationError, match="path"):
+        DiskFill(target="pg2", path="/dev/shm")
+
+
 async def test_a_disk_that_is_full_already_is_left_alone_and_the_reserve_goes_first():
     cluster = FakeCluster(Clock())
     cluster.inspections["pg2"] = {"HostConfig": {"IpcMode": "private"}}
     cluster.answer = lambda name, command: Executed(0, "own /dev/shm 1000 40 4096")
-    fault, member = DiskFill(target="pg2", share="95%"), cluster.member("pg2")
+    fault, member = ShmFill(target="pg2", share="95%"), cluster.member("pg2")
     with pytest.raises(InjectionError, match="fuller than 95% already"):
         await fault.look(cluster, member)
     await fault.heal(cluster, member, {"mount": "/dev/shm"})
