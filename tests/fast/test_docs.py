@@ -111,6 +111,12 @@ def test_every_workload_injector_target_and_metric_is_documented():
     assert [code(row[0]) for row in rows(SCENARIOS["The file"])] == ["seed", "defaults", "scenarios"]
 
 
+def test_what_becomes_of_each_fault_that_nobody_heals_is_told():
+    lines = FAULTS["When chaosbench and its guard are both dead"].splitlines()
+    told = [name for line in lines if line.startswith("| ") for name in re.findall(r"`([a-z-]+)`", line.split("|")[3])]
+    assert sorted({*told}) == sorted(INJECTORS)
+
+
 @pytest.mark.parametrize("row", rows(SCENARIOS["`expect`"]), ids=lambda row: row[0])
 def test_the_examples_of_limits_are_good(row: list[str]):
     units = {"duration": ("s", "ms"), "share": ("share",), "rate": ("/s",), "count": ("count",)}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+from pathlib import Path
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,12 +21,13 @@ from chaosbench.injectors.io_throttle import IoThrottle
 from chaosbench.injectors.memory_squeeze import MemorySqueeze
 from chaosbench.injectors.shm_fill import ShmFill
 from chaosbench.injectors.slow_fsync import SlowFsync
-from chaosbench.model.cluster import Executed, RunState
+from chaosbench.model.cluster import Executed, Helper, Member, RunState
 from chaosbench.model.faults import Need
 
 pytestmark = pytest.mark.asyncio
 
 MB = 1024**2
+FAULTS = sorted(Path(background.__file__).parent.glob("*.py"))
 
 
 def cluster_with(**host: int) -> FakeCluster:
@@ -189,6 +194,34 @@ async def test_the_tracer_is_stationed_with_one_right_and_dismissed():
         await fault.look(cluster, member)
     await fault.heal(cluster, member, before)
     assert not cluster.stations
+
+
+async def test_the_tracer_goes_by_itself(tmp_path: Path):
+    """The helper's own script, run for real with a tracer that would never end."""
+    cluster, lifetimes = FakeCluster(Clock()), []
+    cluster.answer = lambda name, command: Executed(0, "")
+    station = cluster.station
+
+    async def watched(member: Member, helper: Helper, name: str, lifetime: float) -> None:
+        lifetimes.append(lifetime)
+        await station(member, helper, name, lifetime)
+
+    cluster.station = watched  # type: ignore[method-assign]
+    fault, member = SlowFsync(target="pg2", hold="5s"), cluster.member("pg2")
+    await fault.inject(cluster, member, {"helper": "slow-fsync-pg2"})
+    assert lifetimes == [5 + background.MARGIN_S]
+    (helper,) = cluster.stations.values()
+    for name, text in (("pgrep", "echo 7"), ("strace", "exec sleep 60")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CHAOSBENCH_LIFETIME": "0.2"}
+    ended = await asyncio.to_thread(subprocess.run, helper[1].command, env=environment, timeout=10)
+    assert ended.returncode == 124, "ended by its time"
+
+
+async def test_no_other_fault_lives_in_a_helper():
+    """One that does shows, as these, that its helper ends it: here, and in test_injector_network.py."""
+    assert {path.name for path in FAULTS if ".station(" in path.read_text()} == {"beside.py", "slow_fsync.py"}
 
 
 async def test_a_clock_is_put_back_to_what_the_file_said():

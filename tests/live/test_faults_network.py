@@ -176,11 +176,35 @@ async def test_a_share_of_the_packets(cluster: DockerCluster):
     assert any(seconds < 0.9 for seconds in took), took
 
 
-@pytest.mark.parametrize("end", ["its time is over", "it is stopped", "it is killed"])
-async def test_nobody_is_left_to_heal(cluster: DockerCluster, end: str, monkeypatch: pytest.MonkeyPatch):
+EXPIRING = [
+    Partition(target="replica", peers="leader", hold="1s"),
+    Reset(target="replica", peers="leader", hold="1s"),
+    Rate(target="replica", rate="1mbit", hold="1s"),
+    Netem(target="replica", delay="100ms", hold="1s"),
+]
+
+
+@pytest.mark.parametrize("fault", EXPIRING, ids=lambda fault: fault.kind)
+async def test_each_goes_by_itself_when_its_time_is_over(
+    cluster: DockerCluster, fault: Injector, monkeypatch: pytest.MonkeyPatch
+):
+    for need in sorted(fault.needs):
+        if (reason := await cluster.lacks(need)) is not None:
+            pytest.skip(reason)
+    monkeypatch.setattr(beside, "MARGIN_S", 1)
+    replica = await of(fault, cluster)
+    state = network_state(replica)
+    before = await fault.look(cluster, replica)
+    await fault.inject(cluster, replica, before)
+    assert await fault.present(cluster, replica, before)
+    await until(lambda: helpers() == [])
+    assert network_state(replica) == state
+
+
+@pytest.mark.parametrize("end", ["it is stopped", "it is killed"])
+async def test_nobody_is_left_to_heal(cluster: DockerCluster, end: str):
     """A fault whose chaosbench is gone goes by itself; where its helper was killed as well, healing is enough."""
-    monkeypatch.setattr(beside, "MARGIN_S", 0.5)
-    fault = Partition(target="replica", peers="leader", hold="3s" if end == "its time is over" else "60s")
+    fault = Partition(target="replica", peers="leader", hold="60s")
     replica = await of(fault, cluster)
     state = network_state(replica)
     before = await fault.look(cluster, replica)

@@ -9,7 +9,7 @@ import pytest
 
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.errors import InjectionError
-from chaosbench.injectors import Injector, background
+from chaosbench.injectors import Injector, background, slow_fsync
 from chaosbench.injectors.clock_skew import ClockSkew
 from chaosbench.injectors.cpu_burn import CpuBurn
 from chaosbench.injectors.cpu_quota import CpuQuota
@@ -155,6 +155,21 @@ async def test_fsync_is_slow_while_it_is_traced(cluster: DockerCluster):
     assert min(flush_ms(member) for _ in range(5)) < 200
     traced = docker("exec", member.container_id, "sh", "-c", "grep -h TracerPid /proc/[0-9]*/status")
     assert set(traced.split()) == {"TracerPid:", "0"}
+
+
+async def test_a_tracer_that_nobody_sends_away_goes_by_itself(cluster: DockerCluster, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slow_fsync, "MARGIN_S", 1)
+    fault = SlowFsync(target="leader", delay="100ms", hold="1s")
+    await require(cluster, fault)
+    member = await target_of(fault, cluster)
+    await fault.inject(cluster, member, await fault.look(cluster, member))
+    deadline = time.monotonic() + 20
+    while docker("ps", "--all", "--quiet", "--filter", "label=io.chaosbench.role=helper"):
+        assert time.monotonic() < deadline, "it stays"
+        await asyncio.sleep(0.3)
+    traced = docker("exec", member.container_id, "sh", "-c", "grep -h TracerPid /proc/[0-9]*/status")
+    assert set(traced.split()) == {"TracerPid:", "0"}
+    assert sql(member, "SELECT 1") == "1"
 
 
 async def test_a_clock_is_wrong_and_right_again(cluster: DockerCluster):
