@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -23,14 +24,16 @@ from chaosbench.injectors.netem import Netem
 from chaosbench.injectors.partition import Partition
 from chaosbench.injectors.rate import Rate
 from chaosbench.injectors.reset import Reset
-from chaosbench.injectors.targets import resolve
+from chaosbench.injectors.targets import peers, resolve
 from chaosbench.model.cluster import Address, Member, Role
 from chaosbench.model.faults import Need
+from chaosbench.scenarios.loader import load
 from tests.live.conftest import docker, sql
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
+PARTITIONS = Path(__file__).parents[2] / "scenarios" / "partitions.yaml"
 OPEN, REFUSED, SILENT = 0, 1, 124
 """How a try to connect ends: bash's own exit codes, and that of ``timeout``."""
 
@@ -130,23 +133,46 @@ async def test_one_way_and_one_service_only(cluster: DockerCluster, direction: s
     assert connect(leader, replica.name, 8008) == OPEN
 
 
-async def test_every_cut_that_the_page_names_can_be_made(cluster: DockerCluster):
-    snapshot = await cluster.snapshot()
-    leader, pgpool = await leader_of(cluster), snapshot.of(Role.PGPOOL)[0]
-    replica, etcd = snapshot.replicas[0], snapshot.of(Role.ETCD)[0]
-    cuts = [
-        (Partition(target="leader", peers="all replicas", direction="out"), leader, replica, 5432),
-        (Partition(target="leader", peers="all etcd", direction="in"), leader, etcd, 2379),
-        (Partition(target="pgpool", peers="leader", ports=[5432]), pgpool, leader, 5432),
-    ]
-    for fault, one, other, port in cuts:
-        async with injected("live", fault, [await of(fault, cluster)], Hands(cluster, CLOCK)):
-            assert connect(one, other.name, port, 1) == SILENT, fault
-        assert connect(one, other.name, port) == OPEN, fault
+NAMED = {scenario.name: scenario.faults[0].actions[0].injector for scenario in load(PARTITIONS).scenarios}
+"""The cuts that have a name. One etcd member from the rest has its test on a lab of three: test_etcd_members.py."""
+
+PAIRS = [name for name in NAMED if not name.startswith(("etcd-member", "everything"))]
+SERVICES = {Role.POSTGRES: 5432, Role.ETCD: 2379, Role.PGPOOL: 9999}
 
 
-async def test_everything_from_everything(cluster: DockerCluster):
-    fault = Partition(target="all", peers="all")
+@pytest.mark.parametrize("name", PAIRS)
+async def test_every_cut_that_has_a_name(cluster: DockerCluster, name: str):
+    """Nobody reaches anybody; and what is lost one way only did arrive, and was answered in vain."""
+    fault = NAMED[name]
+    assert isinstance(fault, Partition)
+    member, snapshot = await of(fault, cluster), await cluster.snapshot()
+    other = peers(fault.peers, snapshot, member)[0]
+    before = network_state(member)
+    async with injected("live", fault, [member], Hands(cluster, CLOCK)):
+        ends = await asyncio.gather(
+            asyncio.to_thread(connect, member, other.name, SERVICES[other.role], 1),
+            asyncio.to_thread(connect, other, member.name, SERVICES[member.role], 1),
+        )
+        assert ends == [SILENT, SILENT]
+        arrived = await asyncio.gather(half_open(member, other), half_open(other, member))
+        assert arrived == [fault.direction == "in", fault.direction == "out"], "its questions, and the other's"
+    assert network_state(member) == before
+    assert connect(member, other.name, SERVICES[other.role]) == OPEN
+    assert connect(other, member.name, SERVICES[member.role]) == OPEN
+
+
+async def half_open(source: Member, to: Member) -> bool:
+    """Whether a first packet from ``source`` arrives and waits there for the third."""
+    port = SERVICES[to.role]
+    with knocking(source, to.name, port):
+        await asyncio.sleep(1)
+        looked = f"ss -Htn state syn-recv sport = :{port} dst {address_of(source)}"
+        return bool(await asyncio.to_thread(in_network_of, to, looked))
+
+
+@pytest.mark.parametrize("name", ["everything-from-everything", "everything-from-everything-one-way"])
+async def test_everything_from_everything(cluster: DockerCluster, name: str):
+    fault = NAMED[name]
     members = (await cluster.snapshot()).members
     pairs = [(one, other, port) for one, other, port in zip(members, (*members[1:], members[0]), PORTS, strict=True)]
     async with injected("live", fault, members, Hands(cluster, CLOCK)):
