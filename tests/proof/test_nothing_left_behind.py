@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 import pytest
-from proof.whole import Outside
 
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_project
 from chaosbench.journal.directory import DiskJournal
 from chaosbench.journal.place import state_directory
+from tests.proof.whole import Outside
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.proof]
 
@@ -41,6 +41,8 @@ defaults: {warm_up: 0s, recovery: 60s}
 scenarios:
   overlap:
     duration: 60s
+    allow_multi: true
+    allow_quorum_loss: true
     load: {workload: select-only, rate: 20/s, connections: 2}
     faults:
       - {name: freeze-etcd, at: 100ms, inject: pause, target: etcd, hold: 1s}
