@@ -24,7 +24,7 @@ from chaosbench.journal.directory import DiskJournal
 from chaosbench.journal.place import state_directory
 from tests.proof.whole import Outside
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.proof]
+pytestmark = pytest.mark.proof
 
 KILLS = int(os.environ.get("CHAOSBENCH_KILLS", "50"))
 KILLS_WITH_GUARD = max(1, KILLS // 5)
