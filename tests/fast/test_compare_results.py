@@ -19,6 +19,7 @@ from chaosbench.compare.results import Judgement, comparison, sample
 from chaosbench.compare.settings import differences
 from chaosbench.compare.wording import notes
 from chaosbench.errors import UsageError
+from chaosbench.expectations import METRICS
 from chaosbench.report.reading import read_results
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -113,6 +114,15 @@ async def test_writes_that_never_come_back_are_worse_than_any_that_do(tmp_path: 
     rewrite(gone, faults=(replace(fault, rto_s=None, t6_s=None, recovered=False),))
     assert judged(back, gone)["rto"] is Judgement.WORSE
     assert "1 never" in told(back, gone)[1]
+
+
+async def test_latencies_of_a_suspect_generator_are_not_counted(pair: tuple[Path, Path]):
+    fast = sample(read_results(pair[0]), "a")
+    first, *others = fast.summaries
+    late = replace(first, generator=replace(first.generator, suspect=True))
+    doubted = replace(fast, summaries=(late, *others))
+    assert len(doubted.values(METRICS["p99"])) == len(fast.values(METRICS["p99"])) - 1
+    assert doubted.values(METRICS["rto"]) == fast.values(METRICS["rto"]), "an outage of seconds stands all the same"
 
 
 async def test_settings_are_laid_side_by_side(tmp_path: Path):
