@@ -20,6 +20,7 @@ from chaosbench.compare.settings import differences
 from chaosbench.compare.wording import notes
 from chaosbench.errors import UsageError
 from chaosbench.expectations import METRICS
+from chaosbench.model.report import Verdict
 from chaosbench.report.reading import read_results
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -75,6 +76,16 @@ async def test_the_same_against_itself_differs_in_nothing(pair: tuple[Path, Path
     code, said = told(fast, fast, fail_on_regression=True)
     assert code == 0
     assert "nothing is set differently" in said
+
+
+async def test_an_expectation_is_broken_only_if_it_was_always_met_before(pair: tuple[Path, Path]):
+    fast, slow = (sample(read_results(path), "x") for path in pair)
+    assert "rto <= 5s" not in comparison(fast, fast).broken
+    broken = comparison(fast, slow).broken
+    first, *others = fast.summaries
+    failed = tuple(replace(one, verdict=Verdict.FAIL) for one in first.expectations)
+    sometimes = replace(fast, summaries=(replace(first, expectations=failed), *others))
+    assert broken and comparison(sometimes, slow).broken == (), "one trial of A did not meet it either"
 
 
 async def test_single_runs_allow_no_statement(tmp_path: Path):
