@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from browser import PHONE, Chromium, Visit
-from runs import Run, running, scenario
+
+from tests.live.runs import Run, running, scenario
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.browser]
 

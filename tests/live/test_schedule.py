@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from runs import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
 from tests.live.conftest import container_state
+from tests.live.runs import running, scenario
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.live]
 
