@@ -130,6 +130,8 @@ async def test_every_part_knows_all_three(cluster: DockerCluster, etcds: Sequenc
     for node in snapshot.of(Role.POSTGRES):
         hosts = json.loads(docker("exec", node.container_id, "cat", "/etc/patroni-chaosbench.json"))["etcd3"]["hosts"]
         assert hosts == ["etcd1:2379", "etcd2:2379", "etcd3:2379"]
+        listed = docker("exec", "-u", "postgres", node.container_id, "patronictl", "list", "--format", "json")
+        assert {row["Member"] for row in json.loads(listed)} == {"pg1", "pg2", "pg3"}
 
 
 async def test_the_leader_is_frozen_and_another_takes_over(cluster: DockerCluster, etcds: Sequence[Member]):

@@ -28,7 +28,7 @@ from chaosbench.injectors.targets import peers, resolve
 from chaosbench.model.cluster import Address, Member, Role
 from chaosbench.model.faults import Need
 from chaosbench.scenarios.loader import load
-from tests.live.conftest import docker, sql
+from tests.live.conftest import docker, helpers_of, sql
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
 
@@ -72,10 +72,6 @@ async def leader_of(cluster: DockerCluster) -> Member:
     return leader
 
 
-def helpers() -> list[str]:
-    return docker("ps", "--all", "--filter", "label=io.chaosbench.role=helper", "--format", "{{.Names}}").split()
-
-
 async def test_a_replica_cut_from_its_leader(cluster: DockerCluster):
     fault = Partition(target="replica", peers="leader")
     replica, leader = await of(fault, cluster), await leader_of(cluster)
@@ -94,7 +90,7 @@ async def test_a_replica_cut_from_its_leader(cluster: DockerCluster):
     assert network_state(replica) == before
     assert connect(replica, leader.name, 5432) == OPEN
     await until(lambda: sql(replica, f"SELECT pg_last_wal_receive_lsn() > '{reached}'") == "t")
-    assert helpers() == []
+    assert helpers_of(replica) == []
 
 
 async def until(condition: object, seconds: float = 30) -> None:
@@ -181,7 +177,7 @@ async def test_everything_from_everything(cluster: DockerCluster, name: str):
         )
         assert ends == [SILENT] * len(members)
     assert [connect(one, other.name, port) for one, other, port in pairs] == [OPEN] * len(members)
-    assert helpers() == []
+    assert helpers_of(members[0]) == []
 
 
 PORTS = (5432, 5432, 5432, 9999, 2379)
@@ -223,7 +219,7 @@ async def test_each_goes_by_itself_when_its_time_is_over(
     before = await fault.look(cluster, replica)
     await fault.inject(cluster, replica, before)
     assert await fault.present(cluster, replica, before)
-    await until(lambda: helpers() == [])
+    await until(lambda: helpers_of(replica) == [])
     assert network_state(replica) == state
 
 
@@ -235,7 +231,7 @@ async def test_nobody_is_left_to_heal(cluster: DockerCluster, end: str):
     state = network_state(replica)
     before = await fault.look(cluster, replica)
     await fault.inject(cluster, replica, before)
-    (helper,) = helpers()
+    (helper,) = helpers_of(replica)
     assert network_state(replica) != state
     if end == "it is stopped":
         docker("stop", helper)
@@ -244,7 +240,7 @@ async def test_nobody_is_left_to_heal(cluster: DockerCluster, end: str):
         assert network_state(replica) != state
         assert await fault.present(cluster, replica, before)
         await fault.heal(cluster, replica, before)
-    await until(lambda: helpers() == [])
+    await until(lambda: helpers_of(replica) == [])
     assert network_state(replica) == state
     assert not await fault.present(cluster, replica, before)
     await fault.heal(cluster, replica, before)  # nothing left, and no error
@@ -257,7 +253,7 @@ async def test_a_restart_takes_the_rules_along(cluster: DockerCluster):
         docker("restart", "--time", "5", pgpool.container_id)
         await until(lambda: injection.lost_ns is not None, 10)
     assert "chaosbench" not in network_state(pgpool)
-    assert helpers() == []
+    assert helpers_of(pgpool) == []
 
 
 def session(cluster: DockerCluster, address: Address, patience: int = 5) -> psycopg.Connection[tuple[object, ...]]:
@@ -370,7 +366,7 @@ async def test_a_machine_without_netem_refuses_it_and_keeps_its_state(cluster: D
         async with injected("live", fault, [replica], Hands(cluster, CLOCK)):
             pytest.fail("the block must not run")
     assert network_state(replica) == before
-    assert helpers() == []
+    assert helpers_of(replica) == []
 
 
 async def test_what_the_machine_can_do_agrees_with_what_its_tools_say(cluster: DockerCluster):
@@ -389,7 +385,7 @@ async def test_what_the_machine_can_do_agrees_with_what_its_tools_say(cluster: D
     assert can[Need.TBF] is by_hand("tc qdisc add dev lo root tbf rate 1mbit burst 32kb latency 9ms", *net)
     assert can[Need.PTRACE] is by_hand("strace -o /dev/null true", "--cap-add", "SYS_PTRACE")
     assert can[Need.QUORUM] is (len((await cluster.snapshot()).of(Role.ETCD)) >= 3)
-    assert helpers() == []
+    assert helpers_of(await leader_of(cluster)) == []
 
 
 def endpoint(member: Member) -> dict[str, object]:

@@ -19,7 +19,7 @@ from chaosbench.injectors.memory_squeeze import MemorySqueeze
 from chaosbench.injectors.shm_fill import ShmFill
 from chaosbench.injectors.slow_fsync import SlowFsync
 from chaosbench.model.faults import Need
-from tests.live.conftest import docker, sql
+from tests.live.conftest import docker, helpers_of, sql
 from tests.live.faulting import block_limits, control_group, flush_ms, hitting, host_config, processes, target_of
 
 pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
@@ -164,7 +164,7 @@ async def test_a_tracer_that_nobody_sends_away_goes_by_itself(cluster: DockerClu
     member = await target_of(fault, cluster)
     await fault.inject(cluster, member, await fault.look(cluster, member))
     deadline = time.monotonic() + 20
-    while docker("ps", "--all", "--quiet", "--filter", "label=io.chaosbench.role=helper"):
+    while helpers_of(member):
         assert time.monotonic() < deadline, "it stays"
         await asyncio.sleep(0.3)
     traced = docker("exec", member.container_id, "sh", "-c", "grep -h TracerPid /proc/[0-9]*/status")
