@@ -22,7 +22,7 @@ from chaosbench.model.faults import Need
 from tests.live.conftest import docker, helpers_of, sql
 from tests.live.faulting import block_limits, control_group, flush_ms, hitting, host_config, processes, target_of
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 
 async def require(cluster: DockerCluster, fault: Injector) -> None:

@@ -12,7 +12,7 @@ from browser import PHONE, Chromium, Visit
 
 from tests.live.runs import Run, running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.browser]
+pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 PICTURES = Path(__file__).parents[2] / "build" / "pages"
 WIDE = (1440, 1000)

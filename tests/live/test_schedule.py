@@ -14,7 +14,7 @@ from chaosbench.cluster.docker import DockerCluster
 from tests.live.conftest import container_state
 from tests.live.runs import running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live]
+pytestmark = pytest.mark.live
 
 YAML = scenario("""
 duration: 22s
