@@ -207,6 +207,14 @@ async def test_what_looks_on_comes_beside_the_lab_as_it_was_chosen(
 INFRA = Path(__file__).parents[2] / "infra"
 
 
+def test_whatever_the_lab_can_be_made_of_is_told_where_it_is_chosen():
+    others = {path.name for path in INFRA.glob("compose*.yaml")} - {"compose.monitoring.yaml"}
+    told = (INFRA / "README.md").read_text().partition("## What it is made of")[2].partition("\n## ")[0]
+    assert {line.split("`")[1] for line in told.splitlines() if line.startswith("| `")} == others
+    settings = (INFRA / ".env").read_text()
+    assert all(name in settings for name in others)
+
+
 def test_three_etcd_members_know_each_other_and_are_known_to_all():
     services = yaml.safe_load((INFRA / "compose.etcd3.yaml").read_text())["services"]
     usual = yaml.safe_load((INFRA / "compose.yaml").read_text())["services"]

@@ -228,7 +228,7 @@ async def test_a_run_names_the_member_that_was_hit(cluster: DockerCluster, lab_d
 duration: 12s
 load: {workload: ledger, rate: 20/s, connections: 2}
 faults: [{at: 3s, inject: pause, target: etcd leader, hold: 4s}]
-expect: {lost_rows: 0}
+expect: {rpo: 0}
 """)
     with running(tmp_path, lab_directory, yaml) as run:
         assert run.ended() in (0, 3), run.output  # 3: the generator may be late on a small machine
