@@ -1,6 +1,4 @@
-"""What watching costs the load: how long a scrape and the live page hold the loop, and how soon they answer.
-
-    python bench/scrape.py [--seconds 20] [--rate 2000]
+"""Rows: what watching costs the load: how long a scrape and the live page hold the loop, and how soon they answer.
 
 First every piece of work is driven by hand, step by step: a step is what runs
 between two chances for the load to run. The recorder is as full as it gets: 12
@@ -11,45 +9,40 @@ and a second process scrapes it once a second and keeps a page open.
 
 Steps are measured in CPU time of the thread: a run asks the kernel to be
 scheduled first, and this bench should not measure its neighbours.
-
-The limits are those of the project: 2 ms of the loop in one piece, 50 ms to an answer.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
 import gc
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from bench.full import Full, snapshot, uses
+from bench.load import stream
+from bench.results import Row, Target, Verdict
 from chaosbench.clock import Clock
 from chaosbench.engine import Attempt, Operation
 from chaosbench.engine.engine import Engine, without_gc_pauses
-from chaosbench.events import Event, Kind
-from chaosbench.model.cluster import BackendView, Member, NodeView, Role, RunState, Snapshot
-from chaosbench.model.containers import ContainerUse
-from chaosbench.model.scenario import StreamSettings, Windows
+from chaosbench.model.scenario import Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.page.sink import PageSink
 from chaosbench.sinks.prometheus import PrometheusSink
 
-HOLD_MS, ANSWER_MS = 2.0, 50.0
-TALLIES, REASONS, TICKS = 12, 64, 700
-MEMBERS = ("etcd1", "etcd2", "etcd3", "pg1", "pg2", "pg3", "pgpool1", "pgpool2", "pgpool3")
-CLASSES = tuple(OpClass)
+HOLD, ANSWER = Target("<=", 2.0), Target("<=", 50.0)
+TICKS = 700
+RATE = 2_000
 CLIENT = """
 import os, sys, time, urllib.request
 try:
@@ -70,68 +63,6 @@ with urllib.request.urlopen(sys.argv[1] + "/page/api/stream", timeout=60) as str
     while stream.readline():
         pass
 """
-
-
-def uses(step: int) -> dict[str, ContainerUse]:
-    """What nine containers use after so many seconds."""
-    return {
-        name: ContainerUse(step, step * 10**9, step * 0.1, 10**8 + step, step, step, step, step) for name in MEMBERS
-    }
-
-
-def snapshot() -> Snapshot:
-    """A cluster of nine."""
-    roles = {"e": Role.ETCD, "g": Role.POSTGRES}
-    members = tuple(
-        Member(name=name, role=Role.PGPOOL if "pool" in name else roles[name[0] if name[0] == "e" else name[1]],
-               container_id=name, state=RunState.RUNNING)
-        for name in MEMBERS
-    )  # fmt: skip
-    nodes = {name: NodeView("replica", "streaming", 2, wal_position=10**9) for name in ("pg2", "pg3")}
-    nodes["pg1"] = NodeView("leader", "running", 2, ("pg2", "pg3"), wal_position=10**9)
-    backends = {f"pgpool{n}": {f"pg{m}": BackendView("up", "standby") for m in (1, 2, 3)} for n in (1, 2, 3)}
-    return Snapshot(members=members, nodes=nodes, backends=backends)
-
-
-class Full:
-    """A recorder as full as it gets, and both sinks over it."""
-
-    def __init__(self, out: Path) -> None:
-        self.now_ns = 10**12
-        clock = Clock(now=lambda: self.now_ns)
-        self.page = PageSink(clock, clock.anchor(), out, lambda: None, lambda: uses(self.now_ns // 10**9))
-        self.metrics = PrometheusSink(0, self.page.routes, lambda: uses(1))
-        self.recorder = Recorder(clock, Windows(), lambda event: None)
-        self._rng = random.Random(1)
-        self.say(Kind.RUN_STARTED, file="f.yaml", scenarios=["full"], seed=1)
-        limits = {"rto": "<= 30s", "p99": "<= 50ms", "ok_rate": ">= 90%", "write_window": "<= 30s"}
-        self.say(
-            Kind.SCENARIO_STARTED, scenario="full", description="", duration_s=900.0, warm_up_s=0.0, streams=["load"],
-            faults=[], expectations=[{"metric": name, "limit": limit} for name, limit in limits.items()],
-        )  # fmt: skip
-        self.say(Kind.STAGE, name="load", detail="")
-        for number in range(20):
-            fault = {"fault": f"fault-{number}", "injector": "kill", "target": "pg1", "container": "c"}
-            self.say(Kind.FAULT_INJECTING, **fault)
-            self.recorder.watch(self.now_ns)
-        self.page.look(snapshot())
-
-    def say(self, kind: Kind, **data: object) -> None:
-        for sink in (self.page, self.metrics):
-            sink.on_event(Event(self.now_ns, kind, data))
-
-    def second(self) -> None:
-        """One second of load in every tally."""
-        self.now_ns += 10**9
-        for kind in range(TALLIES):
-            tally = self.recorder.tally(f"load-{kind // 3}", f"operation-{kind}", CLASSES[kind % 3])
-            for _ in range(60):
-                tally.attempted += 2
-                late_ns = int(self._rng.lognormvariate(15, 2))
-                tally.record_ok(self.now_ns - late_ns, self.now_ns - late_ns, self.now_ns)
-                number = self._rng.randrange(REASONS)
-                outcome, reason = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.SHED)[number % 3], f"{number:05}"
-                self.recorder.bad(tally, outcome, reason, self.now_ns - late_ns, self.now_ns - late_ns, self.now_ns)
 
 
 def steps(work: Coroutine[Any, Any, object]) -> list[float]:
@@ -225,7 +156,7 @@ async def under_load(out: Path, seconds: float, rate: int, *, watched: bool) -> 
     metrics = PrometheusSink(0, page.routes, lambda: uses(clock.now() // 10**9))
     recorder = Recorder(clock, Windows(), lambda event: None)
     engine = Engine(recorder, clock, "bench", lambda lag: None)
-    settings = StreamSettings(rate=f"{rate}/s", connections=64)
+    settings = stream(rate=f"{rate}/s", connections=64)
     engine.add("load", settings, StandIn(), StandIn().connect)  # type: ignore[arg-type]
     page.look(snapshot())
     await metrics.start()
@@ -257,34 +188,40 @@ async def under_load(out: Path, seconds: float, rate: int, *, watched: bool) -> 
     return answers, recorder
 
 
-def row(name: str, values: list[float], times: int | str, limit: float) -> bool:
-    """Print a line; whether its worst is within the limit."""
-    worst, median = max(values), statistics.median(values)
-    p99 = sorted(values)[int(len(values) * 0.99) - 1] if len(values) > 1 else worst
-    good = p99 <= limit
-    print(f"{name:<52}{times:>6}{median:>9.2f}{p99:>9.2f}{worst:>9.2f}{limit:>8.0f}  {'ok' if good else 'TOO LONG'}")
-    return good
+def row(measure: str, values: list[float], target: Target) -> Row:
+    """The 99th percentile of many steps, which the target is held against; the median and the worst beside it."""
+    found = sorted(values)
+    p99 = found[max(0, int(len(found) * 0.99) - 1)]
+    figures = {"steps": float(len(found)), "median ms": found[len(found) // 2], "worst ms": found[-1]}
+    verdict = Verdict.MET if target.met(p99) else Verdict.MISSED
+    return Row(measure=f"{measure}, p99", value=p99, unit="ms", target=target, verdict=verdict, figures=figures)
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--seconds", type=float, default=20.0)
-    options.add_argument("--rate", type=int, default=2000, help="operations a second")
-    chosen = options.parse_args()
-    with contextlib.suppress(PermissionError):  # as a run does
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    with tempfile.TemporaryDirectory() as directory:
+def watching(quick: bool) -> Iterator[Row]:
+    """Each piece of work by hand, then all of it under load."""
+    seconds = 8.0 if quick else 15.0
+    with tempfile.TemporaryDirectory() as directory, _scheduled_first():
         out = Path(directory)
-        print(f"{'ms':<52}{'times':>6}{'median':>9}{'p99':>9}{'max':>9}{'limit':>8}")
-        good = [row(name, values, times, HOLD_MS) for name, values, times in by_hand(out)]
-        _, alone = uvloop.run(under_load(out, chosen.seconds, chosen.rate, watched=False))
-        answers, watched = uvloop.run(under_load(out, chosen.seconds, chosen.rate, watched=True))
-        good.append(row(f"scrape at {chosen.rate}/s, until answered", answers, len(answers), ANSWER_MS))
+        for name, values, _ in by_hand(out):
+            yield row(f"{name}: loop held", values, HOLD)
+        _, alone = uvloop.run(under_load(out, seconds, RATE, watched=False))
+        answers, watched = uvloop.run(under_load(out, seconds, RATE, watched=True))
+    yield row(f"scrape at {RATE}/s, until answered", answers, ANSWER)
     for name, recorder in (("alone", alone), ("scraped, with a page open", watched)):
-        p50, p99, p999 = recorder.lag.histogram.percentiles_ms((50, 99, 99.9))
-        print(f"loop's lateness {name}: p50 {p50} ms, p99 {p99} ms, p99.9 {p999} ms, of {recorder.offered} operations")
-    return 0 if all(good) else 1
+        (p99,) = recorder.lag.histogram.percentiles_ms((99,))
+        figures = {"operations": float(recorder.offered)}
+        yield Row(
+            measure=f"loop's lateness {name}, p99", value=p99 or 0.0, unit="ms", verdict=Verdict.STATED, figures=figures
+        )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@contextmanager
+def _scheduled_first() -> Iterator[None]:
+    """As a run is, where that is allowed; and back again."""
+    before = os.sched_getscheduler(0)
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
