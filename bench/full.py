@@ -51,7 +51,7 @@ class Full:
         self.metrics = PrometheusSink(0, self.page.routes, lambda: uses(1))
         self.recorder = Recorder(clock, Windows(), lambda event: None)
         self._rng = random.Random(1)
-        self.say(Kind.RUN_STARTED, file="f.yaml", scenarios=["full"], seed=1)
+        self.say(Kind.RUN_STARTED, run="full", file="f.yaml", scenarios=["full"], seed=1)
         limits = {"rto": "<= 30s", "p99": "<= 50ms", "ok_rate": ">= 90%", "write_window": "<= 30s"}
         self.say(
             Kind.SCENARIO_STARTED, scenario="full", description="", duration_s=900.0, warm_up_s=0.0, streams=["load"],

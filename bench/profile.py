@@ -2,11 +2,11 @@
 
     python -m bench.profile
 
-Pieces are the engine's own code, called as the engine calls it. The whole is
-the engine and a bare loop around a session that only gives way once, so that
-what is left between them is the engine alone; and both against the stand-in,
-which shows what driver, event loop and kernel take. Everything is CPU time of
-this process, the least of several rounds. Prints a table for the docs.
+Pieces are the engine's own code, called as the engine calls it. Alone, each is
+called again and again, and the whole is the engine and a bare loop around a
+session that only gives way once. In its place, a piece is added to a bare
+asyncpg loop against the stand-in, and the whole is the engine there. Everything
+is CPU time of this process. Prints a table for the docs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import statistics
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -22,7 +23,7 @@ import asyncpg
 import uvloop
 
 from bench.calling import stand_in
-from bench.load import Load, bare, engine, nobody, stream
+from bench.load import Load, alternating, nobody, stream
 from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine
@@ -32,7 +33,7 @@ from chaosbench.pgbench import READ
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.workload import Calls, Running
 
-ROUNDS, REPEATS, CLIENTS = 15, 100_000, 8
+ROUNDS, REPEATS, CLIENTS, TURNS = 15, 50_000, 8, 25
 _SLICE_S = 0.2
 
 
@@ -90,7 +91,7 @@ def pieces(connection: Any) -> dict[str, Callable[[], object]]:
         "is the connection still there?": connection.is_closed,
         "calling the workload": call,
         "two readings of the clock": lambda: (now(), now()),
-        "recording: two histograms, counts, outages watched": record,
+        "recording: noted, and folded in with others": record,
     }
 
 
@@ -156,28 +157,69 @@ async def _measured(done: Callable[[], int]) -> float:
     return (time.process_time() - began) / (done() - before) * 1e6
 
 
-async def measure(port: int) -> list[tuple[str, float]]:
-    """Every line of the table, in µs."""
+async def in_place(port: int, parts: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """What each piece adds to a query of a bare asyncpg loop: between two queries its code and data are in no cache.
+
+    All in one process, in turn, many times; the median of the differences.
+    """
+    connections = [
+        await asyncpg.connect(host="127.0.0.1", port=port, user="bench", database="bench", ssl=False)
+        for _ in range(CLIENTS)
+    ]
+    fetches = [(await each.prepare("SELECT abalance FROM t WHERE aid = $1")).fetchval for each in connections]
+    done, going = [0] * CLIENTS, [True]
+
+    async def client(number: int, piece: Callable[[], object]) -> None:
+        fetch, draw = fetches[number], random.Random(number).random
+        while going[0]:
+            piece()
+            await fetch(int(draw() * 100_000) + 1)
+            done[number] += 1
+
+    async def turn(piece: Callable[[], object]) -> float:
+        going[0] = True
+        tasks = [asyncio.create_task(client(number, piece)) for number in range(CLIENTS)]
+        found = await _measured(lambda: sum(done))
+        going[0] = False
+        await asyncio.gather(*tasks)
+        return found
+
+    def nothing() -> None: ...
+
+    found: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(TURNS):
+        plain = await turn(nothing)
+        for name, piece in parts.items():
+            found[name].append(await turn(piece) - plain)
+    for each in connections:
+        each.terminate()
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+async def measure(port: int) -> list[tuple[str, float, float | None]]:
+    """Every line of the table: what, µs alone, µs in its place."""
     connection = await asyncpg.connect(host="127.0.0.1", port=port, user="bench", database="bench", ssl=False)
-    parts = [(name, cost_us(call)) for name, call in pieces(connection).items()]
+    parts = pieces(connection)
+    alone = {name: cost_us(call) for name, call in parts.items()}
+    placed = await in_place(port, parts)
     connection.terminate()
     plain, whole = await giving_way()
-    rest = whole - plain - sum(cost for _, cost in parts)
-    asked = Load(port=port, workload="select-only", clients=32, seconds=1.0, files=False)
     before = os.times()
-    alone = [await bare(asked) for _ in range(3)]
+    asked = Load(port=port, workload="select-only", clients=CLIENTS, seconds=_SLICE_S, files=False, pairs=TURNS)
+    pairs = await alternating(asked)
     after = os.times()
     kernel = (after.system - before.system) / (after.system - before.system + after.user - before.user)
-    with_engine = [await engine(asked) for _ in range(3)]
-    bare_us, engine_us = (min(one.cpu_us for one in found) for found in (alone, with_engine))
+    bare_us = statistics.median(one for one, _ in pairs)
     return [
-        *parts,
-        ("the worker's own loop: attempt, guard against errors, names", rest),
-        ("**the engine, all of it**", whole - plain),
-        ("a bare loop around nothing: a turn of the event loop, a random number", plain),
-        ("a bare loop around a query to the stand-in", bare_us),
-        ("... of which in the kernel", bare_us * kernel),
-        ("the engine around a query to the stand-in", engine_us),
+        *((name, alone[name], placed[name]) for name in parts),
+        (
+            "the worker's own loop: attempt, guard against errors, names (the rest)",
+            whole - plain - sum(alone.values()),
+            None,
+        ),
+        ("**the engine, all of it**", whole - plain, statistics.median(both - one for one, both in pairs)),
+        ("a bare loop: random number, counter; in its place: driver, event loop, kernel", plain, bare_us),
+        ("... of which in the kernel", 0.0, bare_us * kernel),
     ]
 
 
@@ -186,9 +228,9 @@ def main() -> None:
     os.environ |= {"PGUSER": "bench", "PGPASSWORD": "", "PGDATABASE": "bench"}
     with stand_in() as port:
         lines = uvloop.run(measure(port))
-    print("| what | µs of CPU a query |\n| --- | --- |")
-    for name, cost in lines:
-        print(f"| {name} | {cost:.2f} |")
+    print("| what | µs alone | µs in its place |\n| --- | --- | --- |")
+    for name, alone, placed in lines:
+        print(f"| {name} | {alone:.2f} | {'' if placed is None else f'{placed:.1f}'} |")
 
 
 if __name__ == "__main__":

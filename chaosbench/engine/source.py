@@ -111,43 +111,38 @@ class ClosedSource(Source):
 
     def __init__(self, book: Book, workload: RunningWorkload, rng: random.Random, clock: Clock, think: float) -> None:
         super().__init__(book)
-        self._workload = workload
-        self._rng = rng
-        self._clock = clock
-        self._now = clock.now
-        self._think = think
+        self._workload, self._rng = workload, rng
+        self._clock, self._think = clock, think
         self._several = len(workload.operations) > 1
         self._begun = asyncio.Event()
         self._at_once = False
 
     def begin(self) -> None:
         self._begun.set()
-        self._at_once = not (self._think or self._closed)
+        self._at_once = not self._think
 
     def close(self) -> None:
         super().close()
         self._begun.set()
-        self._at_once = False
 
     def ready(self) -> Arrival | None:
         if self._backlog:
             return self._backlog.popleft()
-        return self._next() if self._at_once else None
+        return self._next() if self._at_once and not self._closed else None
 
     async def take(self) -> Arrival | None:
         if not self._begun.is_set():
             await self._begun.wait()
-        if self._backlog:
-            return self._backlog.popleft()
-        if self._think:
-            await self._clock.sleep(self._think)
+        if (arrival := self.ready()) is not None:
+            return arrival
+        await self._clock.sleep(self._think)
         return None if self._closed else self._next()
 
     def _next(self) -> Arrival:
         operation = self._workload.pick(self._rng) if self._several else 0
         tally = self._book.tallies[operation]
         tally.attempted += 1
-        return _arrival((self._now(), operation, tally))
+        return _arrival((self._clock.now(), operation, tally))
 
 
 class OpenSource(Source):
@@ -200,9 +195,8 @@ class OpenSource(Source):
         return self._begin_ns + int(next(self._times) * NS)
 
     def ready(self) -> Arrival | None:
-        if not self._backlog:
-            return None
-        self._expire(self._clock.now())
+        if self._backlog:
+            self._expire(self._clock.now())
         return self._backlog.popleft() if self._backlog else None
 
     async def take(self) -> Arrival | None:
