@@ -15,12 +15,12 @@ from typing import Any
 import uvloop
 from pydantic import TypeAdapter
 
-from bench import load, memory, open_loop, stall
+from bench import alternating, load, memory, open_loop, stall
 
 CHILDREN: Mapping[str, tuple[type[Any], Callable[[Any], Coroutine[Any, Any, object]]]] = {
     "engine": (load.Load, load.engine),
     "bare": (load.Load, load.bare),
-    "alternating": (load.Load, load.alternating),
+    "alternating": (alternating.Turns, alternating.alternating),
     "open-loop": (open_loop.Steady, open_loop.steady),
     "stalled-engine": (stall.Stalled, stall.engine),
     "stalled-bare": (stall.Stalled, stall.bare),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pydantic import TypeAdapter
 
 from bench import peers
+from bench.alternating import Turns
 from bench.calling import call
 from bench.load import Load, Taken
 from bench.results import Row, Target, measured, ratios
@@ -24,15 +25,16 @@ _OFF_RATE = 0.05
 
 def above_bare(lab: Lab, quick: bool) -> Iterator[Row]:
     """At full speed on one node, where the client's CPU is what there is to see; both in one process, in turn."""
-    pairs = 5 if quick else 15
-    for clients, files in ((64, True),) if quick else ((64, True), (8, True), (8, False)):
-        words = "" if files else ", without the files of a run"
-        asked = Load(port=lab.node.port, workload="select-only", clients=clients, seconds=0.5, files=files, pairs=pairs)
-        found = call("alternating", asked, list[tuple[float, float]], lab.environment, 30 + pairs * 10)
+    for clients, files in ((64, False),) if quick else ((64, True), (64, False), (8, False)):
+        seconds, pairs = (1.0, 16) if files else (0.15, 20 if quick else 80)
+        asked = Turns(port=lab.node.port, clients=clients, seconds=seconds, pairs=pairs, files=files)
+        found = call("alternating", asked, list[tuple[float, float]], lab.environment, 180)
         above = [engine - bare for bare, engine in found]
         figures = {"bare µs": [bare for bare, _ in found], "chaosbench µs": [engine for _, engine in found]}
-        measure = f"CPU a query above the bare loop, one node, {clients} clients{words}"
-        yield measured(measure, above, "µs", ABOVE_BARE, figures)
+        words = ", and a run's files written" if files else ""
+        yield measured(
+            f"CPU a query above the bare loop, one node, {clients} clients{words}", above, "µs", ABOVE_BARE, figures
+        )
 
 
 def against_peers(lab: Lab, quick: bool) -> Iterator[Row]:

@@ -50,7 +50,6 @@ class Load:
     seconds:  how long it is counted
     scale:    of pgbench's tables
     files:    (the engine) with the files of a run's directory written, as in a run; without: the recorder alone
-    pairs:    (alternating) how often both take their turn
     """
 
     port: int
@@ -60,7 +59,6 @@ class Load:
     scale: int = 1
     rate: float | None = None
     files: bool = True
-    pairs: int = 1
 
 
 def stream(**written: object) -> StreamSettings:
@@ -163,20 +161,6 @@ async def engine(asked: Load) -> Taken:
         taken = await count(asked.seconds, lambda: succeeded(recorder))
     only_successes(recorder)
     return taken
-
-
-async def alternating(asked: Load) -> list[tuple[float, float]]:
-    """CPU a query of the bare loop and of the engine, in µs, again and again in one process.
-
-    Two processes differ by more than what is looked for here: where their
-    memory lies, and who else was running meanwhile.
-    """
-    found = []
-    for number in range(asked.pairs):
-        turns = {"bare": bare, "engine": engine}
-        taken = {name: await turns[name](asked) for name in sorted(turns, reverse=bool(number % 2))}
-        found.append((taken["bare"].cpu_us, taken["engine"].cpu_us))
-    return found
 
 
 Client = Callable[[Any, random.Random, list[int], int, int], Coroutine[Any, Any, None]]

@@ -22,8 +22,9 @@ from typing import Any, cast
 import asyncpg
 import uvloop
 
+from bench.alternating import Turns, alternating
 from bench.calling import stand_in
-from bench.load import Load, alternating, nobody, stream
+from bench.load import nobody, stream
 from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine
@@ -205,8 +206,7 @@ async def measure(port: int) -> list[tuple[str, float, float | None]]:
     connection.terminate()
     plain, whole = await giving_way()
     before = os.times()
-    asked = Load(port=port, workload="select-only", clients=CLIENTS, seconds=_SLICE_S, files=False, pairs=TURNS)
-    pairs = await alternating(asked)
+    pairs = await alternating(Turns(port=port, clients=CLIENTS, seconds=_SLICE_S, pairs=2 * TURNS))
     after = os.times()
     kernel = (after.system - before.system) / (after.system - before.system + after.user - before.user)
     bare_us = statistics.median(one for one, _ in pairs)
