@@ -257,7 +257,7 @@ async def test_of_one_member_the_container_comes_first_then_the_newest(tmp_path:
             order.append(self.target)
             assert cluster.states["pg1"] is RunState.RUNNING, "into a frozen container nothing can be healed"
 
-    monkeypatch.setitem(INJECTORS, "inside", Inside)
+    monkeypatch.setattr("chaosbench.journal.entries.INJECTORS", {**INJECTORS, "inside": Inside})
     pg1 = at.cluster.member("pg1")
     at.cluster.states["pg1"] = RunState.PAUSED
     for target in ("oldest", "newer"):
