@@ -30,7 +30,7 @@ from chaosbench.model.faults import Need
 from chaosbench.scenarios.loader import load
 from tests.live.conftest import docker, helpers_of, sql
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
 PARTITIONS = Path(__file__).parents[2] / "scenarios" / "partitions.yaml"
