@@ -90,7 +90,7 @@ async def bench(lab: Path, rounds: int, seconds: float) -> None:
             host=address.host, port=address.port, user=login.user, password=login.password, database=login.database
         )
         await setup.execute(TABLE)
-        fault = SlowFsync(target="leader", delay="1us", hold="120s")
+        fault = SlowFsync(target="leader", delay=1e-6, hold=120.0)
         for turn in range(rounds):
             for traced in (False, True) if turn % 2 == 0 else (True, False):
                 async with AsyncExitStack() as stack:
