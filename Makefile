@@ -3,12 +3,13 @@
 #   make test    fast tests, then pages in a browser, then live ones on the lab
 #   make proof   the long ones
 #   make check   lint, types, architecture
+#   make bench   benchmarks against pgbench, sysbench, Locust and a bare loop (see docs/benchmarks.md)
 
 PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-browser test-live proof unsettled check lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
+.PHONY: run test test-fast test-browser test-live proof unsettled check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
@@ -37,6 +38,11 @@ check: venv
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
+# ARGS='--quick' for a short version, '--rows cpu,startup' for some of it.
+bench: lab-up
+	@scripts/bench.sh
+	.venv/bin/python -m bench $(ARGS)
+
 lab-up: venv docker
 	.venv/bin/chaosbench lab up
 
@@ -62,6 +68,7 @@ browser:
 # What is generated from the code; a test holds the committed file to it.
 schema: venv
 	.venv/bin/python -c 'from chaosbench.results import schema_text; print(schema_text(), end="")' > docs/summary.schema.json
+	.venv/bin/python -c 'from bench.results import schema_text; print(schema_text(), end="")' > docs/benchmarks.schema.json
 	.venv/bin/python -c 'from chaosbench.scenarios.series_files import trials_schema_text as text; print(text(), end="")' > docs/trials.schema.json
 
 dashboards: venv

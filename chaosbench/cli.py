@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import secrets
 import sys
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 METRICS_PORT = 9180
+INTERRUPTED = 130
+"""The exit code after Ctrl+C, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChaosbenchError as error:
         print(error, file=sys.stderr)  # noqa: T201 - this is the command line
         return error.exit_code
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read us is gone (`| head`): let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -132,11 +133,13 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.dry_run:
         seed = options.seed if series is None else series.record.seed
-        return asyncio.run(_rehearse(scenarios, _seed(seed, file.seed), options))
+        return _rehearse(scenarios, _seed(seed, file.seed), options)
     if options.samples:
         from chaosbench.sinks.samples_file import require_pyarrow
 
         require_pyarrow()
+
+    import asyncio
 
     import uvloop
     from rich.console import Console
@@ -156,15 +159,23 @@ def _run(options: argparse.Namespace) -> int:
         trial=options.trial,
         resume=series,
     )
-    return uvloop.run(run(request, Console(highlight=False)))
+    try:
+        return uvloop.run(run(request, Console(highlight=False)))
+    except asyncio.CancelledError:  # the second signal
+        return INTERRUPTED
 
 
-async def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.Namespace) -> int:
+def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.Namespace) -> int:
+    import asyncio
+
     from chaosbench.cluster.docker import DockerCluster
     from chaosbench.scenarios.rehearsal import rehearse
 
-    async with DockerCluster.at(chosen_lab(options)) as cluster:
-        return await rehearse(scenarios, cluster, seed, options.trial, say)
+    async def on_the_lab() -> int:
+        async with DockerCluster.at(chosen_lab(options)) as cluster:
+            return await rehearse(scenarios, cluster, seed, options.trial, say)
+
+    return asyncio.run(on_the_lab())
 
 
 def _seed(*given: int | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +60,16 @@ def _lab_parser(commands: Commands) -> None:
 
 
 def _heal(options: argparse.Namespace) -> int:
+    import asyncio
+
     from chaosbench.rescue import heal
 
     return asyncio.run(heal(chosen_lab(options), say))
 
 
 def _lab_up(options: argparse.Namespace) -> int:
+    import asyncio
+
     from chaosbench import lab
 
     asyncio.run(lab.up(chosen_lab(options), say))
@@ -78,6 +81,8 @@ def _lab_up(options: argparse.Namespace) -> int:
 
 
 def _lab_down(options: argparse.Namespace) -> int:
+    import asyncio
+
     from chaosbench import lab
 
     asyncio.run(lab.down(chosen_lab(options), say, volumes=options.volumes))
@@ -85,6 +90,8 @@ def _lab_down(options: argparse.Namespace) -> int:
 
 
 def _lab_status(options: argparse.Namespace) -> int:
+    import asyncio
+
     from chaosbench import lab
 
     status = asyncio.run(lab.status(chosen_lab(options)))

@@ -11,6 +11,7 @@ A workload plugs in through the protocols here and imports nothing else of the e
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,7 +47,7 @@ class Attempt:
 class Session(Protocol):
     """A workload on one connection, its statements prepared."""
 
-    async def run(self, operation: int, attempt: Attempt) -> None:
+    def run(self, operation: int, attempt: Attempt) -> Awaitable[None]:
         """Run one operation to its acknowledgement. Raises whatever the driver raises."""
         ...
 

@@ -129,6 +129,9 @@ class Engine:
 
     def begin(self) -> None:
         """Let the load begin; until now the workers only connect."""
+        if gc.get_freeze_count():  # under without_gc_pauses: the connections, made since, are to be kept out as well
+            gc.collect()
+            gc.freeze()
         for stream in self._streams:
             stream.source.begin()
 

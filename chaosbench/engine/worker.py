@@ -81,19 +81,9 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until the source is exhausted. Ends by itself; cancelling it loses no operation."""
-        take = self._supply.source.take
         try:
-            while True:
-                if (self._session is None or self._connection.is_closed()) and not await self._reconnect():
-                    break
-                arrival = self._again or await take()
-                if arrival is None:
-                    break
-                if self._again is None and self._connection.is_closed():
-                    # Nothing was sent: somebody else may have it, or this worker once it is connected.
-                    self._supply.source.give_back(arrival)
-                    continue
-                await self._perform(arrival)
+            while await self._reconnect() and await self._serve():
+                pass
         finally:
             if self._again is not None:
                 self._give_up(self._again, "end_of_run")
@@ -108,30 +98,49 @@ class Worker:
         self._expired = True
         self._connection.terminate()
 
-    async def _perform(self, arrival: Arrival) -> None:
-        now = self._supply.clock.now
-        attempt = self._attempt
-        if self._again is None:
-            attempt.number = 1
-            attempt.row = 0
-        self._again = None
-        attempt.effect_sent = False
-        session = self._session
+    async def _serve(self) -> bool:
+        """One operation after another while the connection lasts; False when the source is exhausted.
+
+        The hot path: what does not change while the connection lasts has a
+        local name, and what ends well is recorded right here.
+        """
+        source, now, attempt, session = self._supply.source, self._supply.clock.now, self._attempt, self._session
         assert session is not None
-        self.sent_ns = sent_ns = now()
-        try:
-            await session.run(arrival.operation, attempt)
-        except DRIVER_ERRORS as error:
-            self._ended_badly(arrival, sent_ns, error)
-            await self._roll_back()
-        except asyncio.CancelledError:
-            self._record_bad(arrival, sent_ns, self._without_answer(), "cancelled")
-            self._drop()
-            raise
-        else:
-            self._record_ok(arrival, sent_ns)
-        finally:
-            self.sent_ns = 0
+        ready, run, is_closed = source.ready, session.run, self._connection.is_closed
+        while self._session is not None:
+            arrival = self._again or ready() or await source.take()
+            if arrival is None:
+                return False
+            if is_closed():
+                # Nothing was sent: somebody else may have it, or this worker once it is connected.
+                if self._again is None:
+                    source.give_back(arrival)
+                self._drop()
+                break
+            if self._again is None:
+                attempt.number = 1
+                attempt.row = 0
+            self._again = None
+            intended_ns, operation, tally = arrival
+            attempt.effect_sent = False
+            self.sent_ns = sent_ns = now()
+            try:
+                await run(operation, attempt)
+            except DRIVER_ERRORS as error:
+                self._ended_badly(arrival, sent_ns, error)
+                await self._roll_back()
+            except asyncio.CancelledError:
+                self._record_bad(arrival, sent_ns, self._without_answer(), "cancelled")
+                self._drop()
+                raise
+            else:
+                done_ns = now()
+                tally.track.note(tally, intended_ns, sent_ns, done_ns)
+                if tally.samples is not None:
+                    self._sample(arrival, Outcome.OK, "", sent_ns, done_ns)
+            finally:
+                self.sent_ns = 0
+        return True
 
     def _ended_badly(self, arrival: Arrival, sent_ns: int, error: BaseException) -> None:
         state = None if self._expired else sqlstate_of(error)

@@ -2,74 +2,76 @@
 
 from __future__ import annotations
 
-from chaosbench.injectors import Injector
-from chaosbench.injectors.checkpoint_storm import CheckpointStorm
-from chaosbench.injectors.clock_skew import ClockSkew
-from chaosbench.injectors.connection_exhaustion import ConnectionExhaustion
-from chaosbench.injectors.cpu_burn import CpuBurn
-from chaosbench.injectors.cpu_quota import CpuQuota
-from chaosbench.injectors.disconnect import Disconnect
-from chaosbench.injectors.disk_fill import DiskFill
-from chaosbench.injectors.exec import Exec
-from chaosbench.injectors.io_throttle import IoThrottle
-from chaosbench.injectors.kill import Kill
-from chaosbench.injectors.long_lock import LongLock
-from chaosbench.injectors.memory_squeeze import MemorySqueeze
-from chaosbench.injectors.netem import Netem
-from chaosbench.injectors.partition import Partition
-from chaosbench.injectors.patroni_config import PatroniConfig
-from chaosbench.injectors.patroni_pause import PatroniPause
-from chaosbench.injectors.patroni_restart import PatroniRestart
-from chaosbench.injectors.pause import Pause
-from chaosbench.injectors.pgpool_detach import PgpoolDetach
-from chaosbench.injectors.rate import Rate
-from chaosbench.injectors.reinitialise import Reinitialise
-from chaosbench.injectors.reset import Reset
-from chaosbench.injectors.restart import Restart
-from chaosbench.injectors.shm_fill import ShmFill
-from chaosbench.injectors.signal import Signal
-from chaosbench.injectors.slow_fsync import SlowFsync
-from chaosbench.injectors.stop import Stop
-from chaosbench.injectors.switchover import Switchover
-from chaosbench.injectors.terminate_backends import TerminateBackends
-from chaosbench.injectors.wal_flood import WalFlood
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-INJECTORS: dict[str, type[Injector]] = {
-    # containers
-    "kill": Kill,
-    "pause": Pause,
-    "restart": Restart,
-    "stop": Stop,
-    # processes inside a container
-    "signal": Signal,
-    # network
-    "disconnect": Disconnect,
-    "netem": Netem,
-    "partition": Partition,
-    "rate": Rate,
-    "reset": Reset,
-    # resources
-    "cpu-burn": CpuBurn,
-    "cpu-quota": CpuQuota,
-    "disk-fill": DiskFill,
-    "io-throttle": IoThrottle,
-    "memory-squeeze": MemorySqueeze,
-    "shm-fill": ShmFill,
-    "slow-fsync": SlowFsync,
-    # PostgreSQL
-    "checkpoint-storm": CheckpointStorm,
-    "connection-exhaustion": ConnectionExhaustion,
-    "long-lock": LongLock,
-    "terminate-backends": TerminateBackends,
-    "wal-flood": WalFlood,
-    # Patroni and Pgpool
-    "patroni-config": PatroniConfig,
-    "patroni-pause": PatroniPause,
-    "patroni-restart": PatroniRestart,
-    "pgpool-detach": PgpoolDetach,
-    "reinitialise": Reinitialise,
-    "switchover": Switchover,
-    # the rest
-    "clock-skew": ClockSkew,
-    "exec": Exec,
-}
+from chaosbench.injectors import Injector
+
+
+class Catalogue(Mapping[str, type[Injector]]):
+    """Each kind's class, imported when it is first asked for.
+
+    A scenario file names three of them, perhaps: reading the others would
+    double the time in which ``chaosbench check`` answers.
+
+    places:  by kind: module below ``chaosbench.injectors``, and class
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+        self._found: dict[str, type[Injector]] = {}
+
+    def __getitem__(self, kind: str) -> type[Injector]:
+        if kind not in self._found:
+            module, name = self._places[kind].split(":")
+            self._found[kind] = getattr(import_module(f"chaosbench.injectors.{module}"), name)
+        return self._found[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+INJECTORS = Catalogue(
+    {
+        # containers
+        "kill": "kill:Kill",
+        "pause": "pause:Pause",
+        "restart": "restart:Restart",
+        "stop": "stop:Stop",
+        # processes inside a container
+        "signal": "signal:Signal",
+        # network
+        "disconnect": "disconnect:Disconnect",
+        "netem": "netem:Netem",
+        "partition": "partition:Partition",
+        "rate": "rate:Rate",
+        "reset": "reset:Reset",
+        # resources
+        "cpu-burn": "cpu_burn:CpuBurn",
+        "cpu-quota": "cpu_quota:CpuQuota",
+        "disk-fill": "disk_fill:DiskFill",
+        "io-throttle": "io_throttle:IoThrottle",
+        "memory-squeeze": "memory_squeeze:MemorySqueeze",
+        "shm-fill": "shm_fill:ShmFill",
+        "slow-fsync": "slow_fsync:SlowFsync",
+        # PostgreSQL
+        "checkpoint-storm": "checkpoint_storm:CheckpointStorm",
+        "connection-exhaustion": "connection_exhaustion:ConnectionExhaustion",
+        "long-lock": "long_lock:LongLock",
+        "terminate-backends": "terminate_backends:TerminateBackends",
+        "wal-flood": "wal_flood:WalFlood",
+        # Patroni and Pgpool
+        "patroni-config": "patroni_config:PatroniConfig",
+        "patroni-pause": "patroni_pause:PatroniPause",
+        "patroni-restart": "patroni_restart:PatroniRestart",
+        "pgpool-detach": "pgpool_detach:PgpoolDetach",
+        "reinitialise": "reinitialise:Reinitialise",
+        "switchover": "switchover:Switchover",
+        # the rest
+        "clock-skew": "clock_skew:ClockSkew",
+        "exec": "exec:Exec",
+    }
+)

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from chaosbench.units import Rate, Ratio, Seconds
 
-STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False, defer_build=True)
 """Settings classes refuse keys that they do not know."""
 
 

@@ -161,6 +161,7 @@ class Recorder:
         """The load has ended: count the open stretches without success, close what is open."""
         now_ns = self.clock.now()
         for op_class, track in self._tracks.items():
+            track.fold()
             window = track.folder.open
             if any(tally.op_class is op_class for tally in self._tallies.values()):
                 track.folder.gap(track.last_ok_ns, now_ns)
@@ -170,6 +171,8 @@ class Recorder:
 
     def windows(self) -> tuple[Window, ...]:
         """All error windows so far, by start."""
+        for track in self._tracks.values():
+            track.fold()
         found = (window for track in self._tracks.values() for window in track.folder.windows)
         return tuple(sorted(found, key=lambda window: window.start_ns))
 

@@ -6,6 +6,7 @@ fields are its keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -70,7 +71,7 @@ def both(
 
 
 def chosen(
-    entry: Any, key: str, table: dict[str, Any], path: Path_, document: Document
+    entry: Any, key: str, table: Mapping[str, Any], path: Path_, document: Document
 ) -> tuple[str, dict[str, Any]] | None:
     """The entry's kind, and its other keys."""
     if not isinstance(entry, dict) or key not in entry:

@@ -43,8 +43,8 @@ def journal(tmp_path: Path) -> DiskJournal:
 
 
 def documented() -> list[Injector]:
-    """Every fault that docs/injectors.md shows as YAML."""
-    text = (ROOT / "docs" / "injectors.md").read_text()
+    """Every fault that the pages of docs/injectors show as YAML."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "injectors").glob("*.md"))
     found: list[Injector] = []
     for block in re.findall(r"```yaml\n(.*?)```", text, re.S):
         raw = yaml.safe_load(block)
@@ -257,7 +257,7 @@ async def test_of_one_member_the_container_comes_first_then_the_newest(tmp_path:
             order.append(self.target)
             assert cluster.states["pg1"] is RunState.RUNNING, "into a frozen container nothing can be healed"
 
-    monkeypatch.setitem(INJECTORS, "inside", Inside)
+    monkeypatch.setattr("chaosbench.journal.entries.INJECTORS", {**INJECTORS, "inside": Inside})
     pg1 = at.cluster.member("pg1")
     at.cluster.states["pg1"] = RunState.PAUSED
     for target in ("oldest", "newer"):

@@ -30,7 +30,7 @@ from chaosbench.model.faults import Need
 from chaosbench.scenarios.loader import load
 from tests.live.conftest import docker, helpers_of, sql
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
 PARTITIONS = Path(__file__).parents[2] / "scenarios" / "partitions.yaml"
@@ -176,7 +176,9 @@ async def test_everything_from_everything(cluster: DockerCluster, name: str):
             *(asyncio.to_thread(connect, one, other.name, port, 1) for one, other, port in pairs)
         )
         assert ends == [SILENT] * len(members)
-    assert [connect(one, other.name, port) for one, other, port in pairs] == [OPEN] * len(members)
+    # A leader that was alone for too long restarts as a standby: until it is back, its machine answers and it does not.
+    assert SILENT not in [connect(one, other.name, port) for one, other, port in pairs]
+    await until(lambda: all(connect(one, other.name, port) == OPEN for one, other, port in pairs))
     assert helpers_of(members[0]) == []
 
 

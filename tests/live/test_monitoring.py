@@ -27,7 +27,7 @@ from chaosbench.cluster.labfiles import read_project
 from tests.live.conftest import docker
 from tests.live.runs import running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live]
+pytestmark = pytest.mark.live
 
 INFRA = Path(__file__).parents[2] / "infra"
 VALUES = {"run": ALL, "scenario": ALL, "workload": ALL, "node": ALL}

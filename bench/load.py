@@ -1,0 +1,237 @@
+"""The two loads that are compared: the engine as a run has it, and a bare asyncpg loop that records nothing.
+
+Both run on uvloop, on a server on 127.0.0.1, with the login of the
+environment. Counting begins when every client is connected and warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from chaosbench.clock import Clock
+from chaosbench.engine.engine import CONNECTS_AT_ONCE, Engine, without_gc_pauses
+from chaosbench.engine.session import PostgresConnect
+from chaosbench.errors import UndeterminedError
+from chaosbench.events import Event, Kind
+from chaosbench.ledger import Ledger
+from chaosbench.model.cluster import Address, Login
+from chaosbench.model.scenario import StreamSettings, Windows
+from chaosbench.pgbench import ACCOUNTS, TELLERS
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.samples import Samples
+from chaosbench.scenarios.observe import ticking
+from chaosbench.scenarios.stopping import stopped
+from chaosbench.sinks.hub import Hub
+from chaosbench.sinks.table import Setting, sinks_of
+from chaosbench.workload import WORKLOADS, Context
+
+_SETTINGS = TypeAdapter(StreamSettings)
+WARM_UP_S = 0.3
+CONNECT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is asked of either.
+
+    seconds:  how long it is counted
+    scale:    of pgbench's tables
+    files:    (the engine) with the files of a run's directory written, as in a run; without: the recorder alone
+    """
+
+    port: int
+    workload: str
+    clients: int
+    seconds: float
+    scale: int = 1
+    rate: float | None = None
+    files: bool = True
+
+
+def stream(**written: object) -> StreamSettings:
+    """A stream's settings as a scenario file has them, with units."""
+    return _SETTINGS.validate_python(written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was done, in how long, with how much CPU of this process."""
+
+    operations: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        """Operations a second."""
+        return self.operations / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU an operation, in µs."""
+        return self.cpu_s / self.operations * 1e6
+
+
+def login() -> Login:
+    """The login that the environment names, as it does for every other driver."""
+    return Login(os.environ["PGUSER"], os.environ["PGPASSWORD"], os.environ["PGDATABASE"])
+
+
+async def count(seconds: float, operations: Callable[[], int]) -> Taken:
+    """Count for so many seconds."""
+    began, cpu_began, done_before = time.monotonic(), time.process_time(), operations()
+    await asyncio.sleep(seconds)
+    done = operations() - done_before
+    return Taken(operations=done, seconds=time.monotonic() - began, cpu_s=time.process_time() - cpu_began)
+
+
+@contextmanager
+def files_of_a_run(clock: Clock, wanted: bool) -> Iterator[Hub]:
+    """The sinks of a run, writing into a directory that is removed afterwards; or none."""
+    with TemporaryDirectory() as directory:
+        setting = Setting(clock=clock, anchor=clock.anchor(), stream=StringIO(), directory=Path(directory))
+        hub = Hub(sinks_of(setting) if wanted else [], clock)
+        try:
+            yield hub
+        finally:
+            hub.close()
+
+
+def nobody(event: Event) -> None:
+    """Nobody is told."""
+
+
+@asynccontextmanager
+async def running(
+    engine: Engine, settings: StreamSettings, asked: Load, clock: Clock, samples: Samples | None = None
+) -> AsyncIterator[Recorder]:
+    """The engine under this load, past its warm-up, for the length of the block; then drained. What it counts in."""
+    workload = WORKLOADS[asked.workload]().start(Context(scale=asked.scale, ledger=Ledger(run=0)))
+    connect = PostgresConnect(Address("127.0.0.1", asked.port), login(), "bench", settings.timeout * 0.9)
+    engine.add("load", settings, workload, connect)
+    with files_of_a_run(clock, asked.files) as hub:
+        showing = asyncio.create_task(ticking(engine, hub, clock))
+        try:
+            async with without_gc_pauses(), engine.running():
+                async with asyncio.timeout(CONNECT_S):
+                    await engine.connected()
+                engine.begin()
+                await asyncio.sleep(WARM_UP_S)
+                recorder = Recorder(clock, Windows(), hub.emit, samples)
+                engine.record_in(recorder)
+                hub.say(Kind.STAGE, name="load", detail="")
+                yield recorder
+        finally:
+            await stopped(showing)
+
+
+def succeeded(recorder: Recorder) -> int:
+    """Operations that ended ok."""
+    return sum(tally.ok for tally in recorder.operations())
+
+
+def only_successes(recorder: Recorder) -> None:
+    """UndeterminedError when anything ended otherwise: a figure of a load that fails says nothing."""
+    reasons = {reason for tally in recorder.operations() for _, reason in tally.reasons}
+    if reasons:
+        raise UndeterminedError(f"the load failed: {', '.join(sorted(reasons))}")
+
+
+async def engine(asked: Load) -> Taken:
+    """The engine: closed loop, or open loop when a rate is asked for."""
+    clock = Clock()
+    made = Engine(Recorder(clock, Windows(), nobody), clock, "bench", lambda late_ns: None)
+    settings = stream(clients=asked.clients)
+    if asked.rate is not None:
+        settings = stream(rate=f"{asked.rate}/s", connections=asked.clients)
+    async with running(made, settings, asked, clock) as recorder:
+        taken = await count(asked.seconds, lambda: succeeded(recorder))
+    only_successes(recorder)
+    return taken
+
+
+Client = Callable[[Any, random.Random, list[int], int, int], Coroutine[Any, Any, None]]
+
+
+async def bare(asked: Load) -> Taken:
+    """What one would write by hand: a loop for each connection, which counts its rounds and records nothing else."""
+    connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
+    who = login()
+
+    async def connect() -> Any:
+        async with connecting:
+            return await asyncpg.connect(
+                host="127.0.0.1",
+                port=asked.port,
+                user=who.user,
+                password=who.password,
+                database=who.database,
+                ssl=False,
+            )
+
+    client = CLIENTS[asked.workload]
+    done = [0] * asked.clients
+    async with asyncio.timeout(CONNECT_S):
+        connections = await asyncio.gather(*(connect() for _ in range(asked.clients)))
+    async with without_gc_pauses():
+        tasks = [
+            asyncio.create_task(client(connection, random.Random(number), done, number, asked.scale))
+            for number, connection in enumerate(connections)
+        ]
+        await asyncio.sleep(WARM_UP_S)
+        taken = await count(asked.seconds, lambda: sum(done))
+        if any(task.done() for task in tasks):
+            raise UndeterminedError("a client of the bare loop failed")
+        for connection in connections:
+            connection.terminate()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return taken
+
+
+async def _select_only(connection: Any, rng: random.Random, done: list[int], number: int, scale: int) -> None:
+    fetch = (await connection.prepare("SELECT abalance FROM pgbench_accounts WHERE aid = $1")).fetchval
+    draw, accounts = rng.random, ACCOUNTS * scale
+    while True:
+        await fetch(int(draw() * accounts) + 1)
+        done[number] += 1
+
+
+async def _tpcb_like(connection: Any, rng: random.Random, done: list[int], number: int, scale: int) -> None:
+    account, select, teller, branch, history = [
+        (await connection.prepare(sql)).fetchval
+        for sql in (
+            "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2",
+            "SELECT abalance FROM pgbench_accounts WHERE aid = $1",
+            "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2",
+            "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2",
+            "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)",
+        )
+    ]
+    draw, execute = rng.random, connection.execute
+    while True:
+        aid, tid = int(draw() * ACCOUNTS * scale) + 1, int(draw() * TELLERS * scale) + 1
+        bid, delta = int(draw() * scale) + 1, int(draw() * 10_001) - 5_000
+        await execute("BEGIN")
+        await account(delta, aid)
+        await select(aid)
+        await teller(delta, tid)
+        await branch(delta, bid)
+        await history(tid, bid, aid, delta)
+        await execute("COMMIT")
+        done[number] += 1
+
+
+CLIENTS: dict[str, Client] = {"select-only": _select_only, "tpcb-like": _tpcb_like}

@@ -1,0 +1,85 @@
+"""Rows: does memory grow? A stretch at 2,000/s, extrapolated to an hour."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from bench.calling import call, stand_in
+from bench.load import Load, nobody, only_successes, running, stream
+from bench.results import Row, Target, measured
+from bench.stall import resident_mb
+from chaosbench.clock import Clock
+from chaosbench.engine.engine import Engine
+from chaosbench.model.scenario import Windows
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.sinks.prometheus import PrometheusSink
+
+RATE = 2_000
+SLOPE = Target("<=", 1.0)
+_LOGIN = {"PGUSER": "bench", "PGPASSWORD": "", "PGDATABASE": "bench"}
+_SCRAPE_EVERY = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What is asked: a warm-up that is not looked at, then a look at the memory each second."""
+
+    port: int
+    warm_up: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """Resident memory second by second, in 10^6 bytes, and how many operations were done meanwhile."""
+
+    operations: int
+    resident_mb: list[float] = field(default_factory=list)
+
+
+async def stretch(asked: Stretch) -> Grown:
+    """The engine with the files of a run and a scrape every 5 s, at 2,000/s, against a server that answers at once."""
+    clock = Clock()
+    engine = Engine(Recorder(clock, Windows(), nobody), clock, "bench", lambda late_ns: None)
+    load = Load(port=asked.port, workload="select-only", clients=64, seconds=asked.seconds)
+    metrics = PrometheusSink(0, (), dict)
+    found: list[float] = []
+    async with running(engine, stream(rate=f"{RATE}/s", connections=64), load, clock) as recorder:
+        for second in range(asked.warm_up + asked.seconds):
+            await asyncio.sleep(1)
+            metrics.on_tick(recorder)
+            if second % _SCRAPE_EVERY == 0:
+                await metrics.render()
+            if second >= asked.warm_up:
+                found.append(resident_mb())
+    only_successes(recorder)
+    return Grown(operations=recorder.offered, resident_mb=found)
+
+
+def slope(values: Sequence[float]) -> float:
+    """How much a value grows from one to the next: the median over all pairs (Theil and Sen); steps do not tilt it."""
+    return statistics.median(
+        (later - earlier) / (j - i) for (i, earlier), (j, later) in combinations(enumerate(values), 2)
+    )
+
+
+def memory(quick: bool) -> Iterator[Row]:
+    """One stretch; its second half must tell the same as the whole."""
+    asked_s = 30 if quick else 120
+    with stand_in() as port:
+        grown = call(
+            "memory", Stretch(port=port, warm_up=asked_s // 3, seconds=asked_s), Grown, _LOGIN, 2 * asked_s + 60
+        )
+    seen = grown.resident_mb
+    figures = {
+        "seconds": [float(len(seen))],
+        "operations": [float(grown.operations)],
+        "first MB": [seen[0]],
+        "last MB": [seen[-1]],
+        "last - first MB": [seen[-1] - seen[0]],
+    }
+    yield measured(f"memory at {RATE}/s after warm-up", [slope(seen) * 3600], "MB/h", SLOPE, figures)
