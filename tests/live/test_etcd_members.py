@@ -225,14 +225,14 @@ async def test_a_run_names_the_member_that_was_hit(cluster: DockerCluster, lab_d
     await await_healthy(cluster, CLOCK, 60)
     leader = (await cluster.snapshot()).etcd_leader
     yaml = scenario("""
-duration: 12s
+duration: 8s
 load: {workload: ledger, rate: 20/s, connections: 2}
-faults: [{at: 3s, inject: pause, target: etcd leader, hold: 4s}]
+faults: [{at: 2s, inject: pause, target: etcd leader, hold: 3s}]
 expect: {rpo: 0}
 """)
     with running(tmp_path, lab_directory, yaml) as run:
         assert run.ended() in (0, 3), run.output  # 3: the generator may be late on a small machine
     (fault,) = run.summary()["faults"]
     assert fault["member"] == leader
-    assert fault["healed_at_s"] - fault["injected_at_s"] >= 4
+    assert fault["healed_at_s"] - fault["injected_at_s"] >= 3
     assert run.summary()["verdict"] != "fail"
