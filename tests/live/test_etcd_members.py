@@ -37,7 +37,7 @@ from chaosbench.scenarios.preflight import require_faults
 from tests.live.conftest import docker, patroni_leader
 from tests.live.ownlab import own_lab
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
 ELECTION_S = 8.0

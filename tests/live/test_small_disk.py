@@ -18,7 +18,7 @@ from tests.live.conftest import docker, sql
 from tests.live.faulting import hitting, target_of
 from tests.live.ownlab import own_lab
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 MB = 1024**2
 
