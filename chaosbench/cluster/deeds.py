@@ -7,9 +7,20 @@ from typing import Any
 
 from chaosbench.cluster.containers import Engine
 from chaosbench.cluster.helpers import Helpers
+from chaosbench.errors import FaultError
 from chaosbench.model.cluster import Executed, Helper, Member, RunState
 
 _ACT_S = 15.0
+
+_UNSEEN = "id already in use"
+"""What an engine answers that was asked before to start the container while it was itself going down: it runs, and the
+engine that came up again knows nothing of it, for good (moby issue 40613)."""
+
+# $1: the container's whole id, which is in the name of its control group. Its first process takes all others along.
+_END_UNSEEN = """
+grep -l "$1" /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3 | xargs -r kill -9
+for _ in 1 2 3 4 5 6 7 8 9 10; do grep -qs "$1" /proc/[0-9]*/cgroup || exit 0; sleep 0.2; done; exit 1
+"""
 
 
 class Deeds:
@@ -28,7 +39,17 @@ class Deeds:
         await self._engine.act("kill", member.container_id, lambda container, _: container.kill())
 
     async def start(self, member: Member) -> None:
-        """Start the member's container; nothing happens when it runs."""
+        """Start the member's container; nothing happens when it runs. One that runs unseen is ended first."""
+        try:
+            await self._start(member)
+        except FaultError as error:
+            if _UNSEEN not in str(error):
+                raise
+            helper = Helper(("bash", "-c", _END_UNSEEN, "bash", member.container_id), host=True, capabilities=("KILL",))
+            await self.assist(member, helper)
+            await self._start(member)
+
+    async def _start(self, member: Member) -> None:
         await self._engine.act("start", member.container_id, lambda container, _: container.start())
 
     async def stop(self, member: Member, grace: float) -> None:

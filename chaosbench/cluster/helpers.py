@@ -130,7 +130,7 @@ class Helpers:
             "Labels": {LAB_LABEL: self._project, ROLE_LABEL: ROLE, MEMBER_LABEL: words},
             "HostConfig": {
                 "NetworkMode": beside if beside and helper.network else "none",
-                "PidMode": beside if helper.pid else "",
+                "PidMode": "host" if helper.host else beside if helper.pid else "",
                 "CapDrop": ["ALL"],
                 "CapAdd": list(helper.capabilities),
                 "Binds": list(helper.binds),

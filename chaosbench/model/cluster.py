@@ -81,6 +81,7 @@ class Helper:
 
     command:       what it runs
     network, pid:  whether it shares the member's network or process namespace
+    host:          whether it sees the processes of the whole machine
     capabilities:  Linux capabilities, such as ``NET_ADMIN``
     binds:         of the host, as ``/host/path:/path:ro``
     """
@@ -88,6 +89,7 @@ class Helper:
     command: tuple[str, ...]
     network: bool = False
     pid: bool = False
+    host: bool = False
     capabilities: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
 
