@@ -9,7 +9,7 @@ PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-browser test-live proof unsettled check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
+.PHONY: run test test-fast test-browser test-live proof check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
@@ -17,20 +17,16 @@ run: lab-up
 test: test-fast test-browser test-live
 
 test-fast: venv
-	$(PYTEST) -m "not live and not proof and not browser and not unsettled" $(ARGS)
+	$(PYTEST) -m "not live and not proof and not browser" $(ARGS)
 
 test-browser: venv browser
-	$(PYTEST) -m "browser and not live and not proof and not unsettled" $(ARGS)
+	$(PYTEST) -m "browser and not live and not proof" $(ARGS)
 
 test-live: lab-up browser
-	$(PYTEST) -m "live and not proof and not unsettled" $(ARGS)
+	$(PYTEST) -m "live and not proof" $(ARGS)
 
 proof: lab-up
-	$(PYTEST) -m "proof and not unsettled" $(ARGS)
-
-# What is not seen often enough yet to gate: the live tests of the fault catalogue, the page, the monitoring, three long proofs.
-unsettled: lab-up browser
-	$(PYTEST) -m unsettled $(ARGS)
+	$(PYTEST) -m "proof" $(ARGS)
 
 check: venv
 	.venv/bin/ruff check .

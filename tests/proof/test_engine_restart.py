@@ -26,7 +26,6 @@ from tests.proof.whole import Outside, docker
 PID_FILE = Path("/var/run/docker.pid")
 
 pytestmark = [
-    pytest.mark.unsettled,
     pytest.mark.proof,
     pytest.mark.skipif(os.geteuid() != 0, reason="restarting the engine takes root"),
     pytest.mark.skipif(bool(os.environ.get("DOCKER_HOST")), reason="the engine is not this machine's own"),
