@@ -13,15 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosbench.clock import Clock, to_s
-from chaosbench.cluster.compose import (
-    MONITORING_FILE,
-    WITH_MONITORING,
-    Compose,
-    have_base_image,
-    make_base_image,
-)
+from chaosbench.cluster.compose import Compose, have_base_image, made_of, make_base_image
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import PATIENCE_S, await_healthy
+from chaosbench.cluster.labfiles import read_files, read_project
 from chaosbench.errors import ClusterUnavailable, UsageError
 from chaosbench.model.cluster import BackendView, Member, NodeView, Role, RunState, Snapshot
 from chaosbench.rescue import heal_before_up
@@ -82,6 +77,7 @@ def lab_if_any(named: Path | None) -> Path | None:
 async def up(lab: Path, report: Report) -> None:
     """Bring the lab up and return when it is healthy; at once when it is already.
 
+    UsageError when it is up and made of other files than those that are chosen now.
     ClusterUnavailable in one line when it cannot be done; Compose's own last
     words go to ``report`` before.
     """
@@ -91,6 +87,7 @@ async def up(lab: Path, report: Report) -> None:
     def say(line: str) -> None:
         report(f"[{to_s(clock.now() - began):5.1f} s] {line}")
 
+    await _require_same_files(lab)
     await heal_before_up(lab, report)
     if await _is_healthy(lab):
         report("the lab is up and healthy already")
@@ -114,7 +111,7 @@ async def up(lab: Path, report: Report) -> None:
 
 async def down(lab: Path, report: Report, volumes: bool = False) -> None:
     """Remove the lab's containers; with ``volumes`` its data too."""
-    compose = await Compose.find(lab, *(WITH_MONITORING if (lab / MONITORING_FILE).is_file() else ()))
+    compose = await Compose.with_everything(lab)
     async with _if_started(lab) as cluster:
         if cluster is not None:
             await _thaw(cluster, report)
@@ -168,6 +165,16 @@ async def _if_started(lab: Path) -> AsyncIterator[DockerCluster | None]:
         return
     async with cluster:
         yield cluster
+
+
+async def _require_same_files(lab: Path) -> None:
+    """Compose would make another lab out of this one in passing: members come and go, and their data with them."""
+    chosen, there = read_files(lab), await made_of(lab, read_project(lab))
+    if there not in ((), chosen):
+        raise UsageError(
+            f"the lab is up and made of {', '.join(there)}, and COMPOSE_FILE asks for {', '.join(chosen)}: "
+            "take it down first with `chaosbench lab down`"
+        )
 
 
 async def _is_healthy(lab: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from chaosbench.cluster.compose import MONITORING_FILE, WITH_MONITORING, Compose, have_image
+from chaosbench.cluster.compose import MONITORING_FILE, Compose, have_image
 from chaosbench.cluster.labfiles import read_settings
 from chaosbench.errors import ClusterUnavailable, UsageError
 
@@ -45,7 +45,7 @@ async def up(lab: Path, report: Report) -> None:
     """
     if not (lab / MONITORING_FILE).is_file():
         raise UsageError(f"{lab} has no {MONITORING_FILE}: there is no monitoring for this lab")
-    compose = await Compose.find(lab, *WITH_MONITORING)
+    compose = await Compose.with_monitoring(lab)
     report("building the monitoring image (a minute the first time)")
     await compose.build(report, "prometheus")
     image = await compose.image_of(GRAFANA)

@@ -78,9 +78,11 @@ _REASONS = {
 _OWN_DISK = """while read -r _ _ _ root point _; do
     [[ $point == /data && $root == / ]] && exit 0
 done </proc/self/mountinfo; exit 1"""
+_ON_THE_HOST = "its data lie on the host's file system: put compose.smalldisk.yaml into the lab's COMPOSE_FILE"
 _OWN_CLOCK = """for e in /proc/[0-9]*/environ; do
     while IFS= read -r -d '' v; do [[ $v == LD_PRELOAD=*faketime* ]] && exit 0; done <"$e"
 done 2>/dev/null; exit 1"""
+_RIGHT_TIME = "its processes do not run under libfaketime: put compose.clock.yaml into the lab's COMPOSE_FILE"
 
 
 class Capabilities:
@@ -92,8 +94,8 @@ class Capabilities:
         self._machine: Mapping[Need, str] | None = None
         self._one = asyncio.Lock()
         self._lab: Mapping[Need, Callable[[], Awaitable[str | None]]] = {
-            Need.OWN_DISK: lambda: self._every_node(_OWN_DISK, "its data lie on the host's file system"),
-            Need.OWN_CLOCK: lambda: self._every_node(_OWN_CLOCK, "its processes do not run under libfaketime"),
+            Need.OWN_DISK: lambda: self._every_node(_OWN_DISK, _ON_THE_HOST),
+            Need.OWN_CLOCK: lambda: self._every_node(_OWN_CLOCK, _RIGHT_TIME),
             Need.SYNCHRONOUS: self._synchronous,
             Need.QUORUM: self._quorum,
         }
@@ -146,4 +148,5 @@ class Capabilities:
         count = len((await self._cluster.snapshot()).of(Role.ETCD))
         if count >= _ETCD_QUORUM:
             return None
-        return f"{count} etcd member{'' if count == 1 else 's'}, and a quorum takes {_ETCD_QUORUM}"
+        members = f"{count} etcd member{'' if count == 1 else 's'}, and a quorum takes {_ETCD_QUORUM}"
+        return f"{members}: put compose.etcd3.yaml into the lab's COMPOSE_FILE"

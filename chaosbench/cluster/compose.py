@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from chaosbench.cluster.labfiles import DEFAULT_FILE, read_files
 from chaosbench.errors import ClusterUnavailable
 
 Report = Callable[[str], None]
@@ -17,8 +19,10 @@ Report = Callable[[str], None]
 BASE_IMAGE = "debian:trixie-slim"
 
 MONITORING_FILE = "compose.monitoring.yaml"
-WITH_MONITORING = ("-f", "compose.yaml", "-f", MONITORING_FILE, "--profile", "grafana")
-"""Compose's options for the lab together with what looks on."""
+_GRAFANA = ("--profile", "grafana")
+
+FILES_LABEL = "io.chaosbench.files"
+"""Carried by the lab's job ``settings``."""
 
 _LOOK_S = 20.0
 _START_S = 300.0
@@ -46,6 +50,17 @@ class Compose:
             if (await _run(lab, *command, "version", seconds=_LOOK_S)).code == 0:
                 return cls(lab, (*command, *options))
         raise ClusterUnavailable(f"neither `docker compose` nor `docker-compose` is installed: {setup}")
+
+    @classmethod
+    async def with_monitoring(cls, lab: Path) -> Compose:
+        """The same for the lab as it was chosen, together with what looks on."""
+        return await cls.find(lab, *_named((*read_files(lab), MONITORING_FILE)), *_GRAFANA)
+
+    @classmethod
+    async def with_everything(cls, lab: Path) -> Compose:
+        """The same for whatever the lab can be made of, so that none of it is overlooked when it is removed."""
+        others = _overrides(lab)
+        return await cls.find(lab, *_named((DEFAULT_FILE, *others)), *(_GRAFANA if MONITORING_FILE in others else ()))
 
     async def missing_images(self) -> list[str]:
         """Images that the lab builds and this engine does not have yet."""
@@ -76,6 +91,13 @@ class Compose:
 
     async def _must(self, *words: str, seconds: float, report: Report | None = None) -> _Ended:
         return await _must(self.lab, *self.command, *words, seconds=seconds, report=report)
+
+
+async def made_of(lab: Path, project: str) -> tuple[str, ...]:
+    """The files that a lab was made of when it was last brought up; none when there is none, or nobody knows."""
+    words = ("docker", "inspect", "--format", f'{{{{index .Config.Labels "{FILES_LABEL}"}}}}', f"{project}-settings")
+    said = await _run(lab, *words, seconds=_LOOK_S)
+    return tuple(said.output.strip().split(os.pathsep)) if said.code == 0 and said.output.strip() else ()
 
 
 async def have_base_image() -> bool:
@@ -116,6 +138,15 @@ async def _must(lab: Path, *words: str, seconds: float, report: Report | None) -
             report(f"  | {line}")
     how = f"did not end within {seconds:g} s" if ended.code is None else f"failed (exit {ended.code})"
     raise ClusterUnavailable(f"`{' '.join(words)}` {how} in {lab}{_reason(ended.tail)}")
+
+
+def _overrides(lab: Path) -> list[str]:
+    return sorted(path.name for path in lab.glob("compose.*.yaml"))
+
+
+def _named(files: Sequence[str]) -> list[str]:
+    """Compose's options for these files."""
+    return [word for file in files for word in ("-f", file)]
 
 
 def _reason(tail: tuple[str, ...]) -> str:

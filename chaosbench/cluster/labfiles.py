@@ -11,6 +11,7 @@ from chaosbench.errors import ClusterUnavailable
 from chaosbench.model.cluster import Login
 
 DEFAULT_PROJECT = "chaosbench"
+DEFAULT_FILE = "compose.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ def read_settings(lab: Path, environ: Mapping[str, str] = os.environ) -> dict[st
     """The lab's settings as Compose takes them: its ``.env``, and over it the environment."""
     settings = lab / ".env"
     return (_pairs(settings) if settings.is_file() else {}) | dict(environ)
+
+
+def read_files(lab: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The Compose files that the lab is to be made of, in their order, found as Compose finds them."""
+    return tuple(read_settings(lab, environ).get("COMPOSE_FILE", DEFAULT_FILE).split(os.pathsep))
 
 
 def read_lab(lab: Path) -> LabFiles:

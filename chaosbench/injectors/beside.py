@@ -11,9 +11,10 @@ after a restart, and that is told by the container's start time.
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from chaosbench.cluster import Cluster
 from chaosbench.errors import FaultError, InjectionError
@@ -66,38 +67,62 @@ async def since(cluster: Cluster, member: Member) -> str:
     return _started(await cluster.inspect(member))
 
 
-async def put(cluster: Cluster, member: Member, name: str, change: Change, hold: float) -> None:
-    """Make the change; InjectionError with the tool's own words when it cannot be made."""
-    await cluster.station(member, helper(_STATION.format(undo=change.undo)), name, hold + MARGIN_S)
-    applied = await cluster.instruct(name, ["sh", "-c", change.apply])
-    if not applied.ok:
-        raise InjectionError(f"the network of {member.name} cannot be changed: {applied.output.strip()}")
+class NetworkChange(ABC):
+    """A fault that is one change to its member's network namespace: all verbs but ``look``.
 
+    What ``look`` says must hold a ``token`` of :func:`token` and, as ``started``,
+    the answer of :func:`since`. Together with the settings that makes the change,
+    so whoever has both can tell whether it is there, and undo it.
+    """
 
-async def there(cluster: Cluster, member: Member, name: str, change: Change, before: Before) -> bool:
-    """Whether the change is in the member's namespace now."""
-    if await _ended(cluster, member, before):
-        return False
-    shown = await _in_or_beside(cluster, member, name, change.shows)
-    if shown.code not in (THERE, GONE):
-        raise FaultError(f"the network of {member.name} cannot be looked at: {shown.output.strip()}")
-    return shown.code == THERE
+    __slots__ = ()
 
+    kind: ClassVar[str]
 
-async def take(cluster: Cluster, member: Member, name: str, change: Change, before: Before) -> None:
-    """Undo the change, then let the helper go."""
-    if not await _ended(cluster, member, before):
-        undone = await _in_or_beside(cluster, member, name, change.undo)
-        if not undone.ok:
-            raise FaultError(f"the network of {member.name} cannot be changed back: {undone.output.strip()}")
-    await cluster.dismiss(name)
+    @property
+    @abstractmethod
+    def hold(self) -> float:
+        """Seconds from injection to healing."""
 
+    @abstractmethod
+    def _change(self, before: Before) -> Change:
+        """What is to be made and undone; the same for the same settings and the same ``before``."""
 
-def by_hand(member: Member, change: Change) -> str:
-    """A shell command that undoes the change."""
-    script = change.undo.strip().replace("'", "'\\''")
-    network = f"--network container:{member.container_id[:12]}"
-    return f"docker run --rm {network} --cap-add NET_ADMIN chaosbench-tools:local sh -c '{script}'"
+    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
+        """Make the change; InjectionError with the tool's own words when it cannot be made."""
+        change, name = self._change(before), self._name(before)
+        await cluster.station(member, helper(_STATION.format(undo=change.undo)), name, self.hold + MARGIN_S)
+        applied = await cluster.instruct(name, ["sh", "-c", change.apply])
+        if not applied.ok:
+            raise InjectionError(f"the network of {member.name} cannot be changed: {applied.output.strip()}")
+
+    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
+        """The change is in the member's namespace now."""
+        if await _ended(cluster, member, before):
+            return False
+        shown = await _in_or_beside(cluster, member, self._name(before), self._change(before).shows)
+        if shown.code not in (THERE, GONE):
+            raise FaultError(f"the network of {member.name} cannot be looked at: {shown.output.strip()}")
+        return shown.code == THERE
+
+    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
+        """Undo the change, then let the helper go."""
+        name = self._name(before)
+        if not await _ended(cluster, member, before):
+            undone = await _in_or_beside(cluster, member, name, self._change(before).undo)
+            if not undone.ok:
+                raise FaultError(f"the network of {member.name} cannot be changed back: {undone.output.strip()}")
+        await cluster.dismiss(name)
+
+    def remedy(self, member: Member, before: Before) -> str:
+        """Undo the change by hand."""
+        script = self._change(before).undo.strip().replace("'", "'\\''")
+        network = f"--network container:{member.container_id[:12]}"
+        return f"docker run --rm {network} --cap-add NET_ADMIN chaosbench-tools:local sh -c '{script}'"
+
+    def _name(self, before: Before) -> str:
+        """The helper's."""
+        return f"{self.kind}-{before['token']}"
 
 
 async def _ended(cluster: Cluster, member: Member, before: Before) -> bool:

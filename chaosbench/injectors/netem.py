@@ -8,7 +8,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.cluster import Cluster
-from chaosbench.injectors import beside, qdisc
+from chaosbench.injectors import qdisc
+from chaosbench.injectors.beside import Change, NetworkChange
 from chaosbench.model.cluster import Member, Role
 from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
@@ -16,7 +17,7 @@ from chaosbench.units import Ratio, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Netem:
+class Netem(NetworkChange):
     """Delay, lose, double or damage the packets that the target sends, until ``hold`` is over."""
 
     kind: ClassVar[str] = "netem"
@@ -44,26 +45,7 @@ class Netem:
         """The interfaces, which must be free."""
         return await qdisc.look(cluster, member)
 
-    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
-        """Put the discipline in."""
-        await beside.put(cluster, member, self._name(before), self._change(before), self.hold)
-
-    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
-        """An interface has the discipline."""
-        return await beside.there(cluster, member, self._name(before), self._change(before), before)
-
-    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
-        """Take it out; the kernel's own comes back."""
-        await beside.take(cluster, member, self._name(before), self._change(before), before)
-
-    def remedy(self, member: Member, before: Before) -> str:
-        """Take it out by hand."""
-        return beside.by_hand(member, self._change(before))
-
-    def _name(self, before: Before) -> str:
-        return f"netem-{before['token']}"
-
-    def _change(self, before: Before) -> beside.Change:
+    def _change(self, before: Before) -> Change:
         return qdisc.change(before, f"netem {self._words()}")
 
     def _words(self) -> str:

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from chaosbench.cluster import Cluster
 from chaosbench.errors import InjectionError
+from chaosbench.injectors import beside
 from chaosbench.injectors.beside import Change
+from chaosbench.injectors.targets import peers
 from chaosbench.model.cluster import Member
+from chaosbench.model.faults import Before
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 Direction = Literal["both", "in", "out"]
 """Seen from the member that is hit: what reaches it, what leaves it."""
@@ -84,8 +91,22 @@ def _set(values: Sequence[object]) -> str:
     return "{ " + ", ".join(map(str, values)) + " }"
 
 
-async def addresses(cluster: Cluster, members: Sequence[Member]) -> tuple[str, ...]:
-    """The members' addresses on the lab's networks; InjectionError when none of them has one."""
+async def look(cluster: Cluster, member: Member, others: str | None) -> Before:
+    """Who the peers are now (the words in ``others``; None: everyone), where they are reached, and a mark.
+
+    InjectionError when none of them has an address.
+    """
+    found = peers(others, await cluster.snapshot(), member) if others is not None else ()
+    return {
+        "token": beside.token(),
+        "started": await beside.since(cluster, member),
+        "peers": [peer.name for peer in found],
+        "addresses": list(await _addresses(cluster, found)) if found else [],
+    }
+
+
+async def _addresses(cluster: Cluster, members: Sequence[Member]) -> tuple[str, ...]:
+    """The members' addresses on the lab's networks."""
     found: list[str] = []
     for member in members:
         for endpoint in _endpoints(await cluster.inspect(member)):

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.cluster import Cluster
-from chaosbench.injectors import beside, qdisc
+from chaosbench.injectors import qdisc
+from chaosbench.injectors.beside import Change, NetworkChange
 from chaosbench.model.cluster import Member, Role
 from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
@@ -31,7 +32,7 @@ Bits = Annotated[int, BeforeValidator(or_stored(_bits))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Rate:
+class Rate(NetworkChange):
     """Let the target send no faster than ``rate``, until ``hold`` is over; what waits longer than ``queue`` is lost."""
 
     kind: ClassVar[str] = "rate"
@@ -49,25 +50,6 @@ class Rate:
         """The interfaces, which must be free."""
         return await qdisc.look(cluster, member)
 
-    async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
-        """Put the discipline in."""
-        await beside.put(cluster, member, self._name(before), self._change(before), self.hold)
-
-    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
-        """An interface has the discipline."""
-        return await beside.there(cluster, member, self._name(before), self._change(before), before)
-
-    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
-        """Take it out; the kernel's own comes back."""
-        await beside.take(cluster, member, self._name(before), self._change(before), before)
-
-    def remedy(self, member: Member, before: Before) -> str:
-        """Take it out by hand."""
-        return beside.by_hand(member, self._change(before))
-
-    def _name(self, before: Before) -> str:
-        return f"rate-{before['token']}"
-
-    def _change(self, before: Before) -> beside.Change:
+    def _change(self, before: Before) -> Change:
         burst = max(_LEAST_BURST, self.rate // 8 // 100)  # bytes; what 10 ms bring, since the kernel's clock is coarse
         return qdisc.change(before, f"tbf rate {self.rate}bit burst {burst}b latency {self.queue * 1e6:.0f}us")

@@ -3,7 +3,8 @@
 A helper container in the member's process namespace traces every process of the
 server and delays each such call before the kernel sees it; new backends are
 followed. What is traced costs more than the delay: each system call of a traced
-process stops twice. A tracer that is killed leaves its processes running.
+process stops twice (docs/injectors/slow-fsync.md has the figures). A tracer that is killed
+leaves its processes running.
 """
 
 from __future__ import annotations

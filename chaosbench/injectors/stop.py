@@ -8,14 +8,15 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.cluster import Cluster
-from chaosbench.model.cluster import Member, Role, RunState
-from chaosbench.model.faults import NOTHING, Before, Need, Part
+from chaosbench.injectors.down import Down
+from chaosbench.model.cluster import Member, Role
+from chaosbench.model.faults import Before, Need, Part
 from chaosbench.model.scenario import STRICT
 from chaosbench.units import Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class Stop:
+class Stop(Down):
     """Stop the target's container, giving it ``grace`` to end by itself; start it again after ``hold``."""
 
     kind: ClassVar[str] = "stop"
@@ -28,23 +29,6 @@ class Stop:
     grace: Seconds = Field(default=10.0, ge=1, le=30)
     hold: Seconds = Field(default=15.0, gt=0)
 
-    async def look(self, cluster: Cluster, member: Member) -> Before:
-        """Nothing: a member that is hit runs, and shall run afterwards."""
-        return NOTHING
-
     async def inject(self, cluster: Cluster, member: Member, before: Before) -> None:
         """Stop it; returns when it has ended."""
         await cluster.stop(member, self.grace)
-
-    async def present(self, cluster: Cluster, member: Member, before: Before) -> bool:
-        """It does not run."""
-        return await cluster.state(member) is not RunState.RUNNING
-
-    async def heal(self, cluster: Cluster, member: Member, before: Before) -> None:
-        """Start it unless it runs."""
-        if await self.present(cluster, member, before):
-            await cluster.start(member)
-
-    def remedy(self, member: Member, before: Before) -> str:
-        """Start the container."""
-        return f"docker start {member.container_id[:12]}"

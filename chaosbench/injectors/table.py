@@ -55,6 +55,7 @@ INJECTORS = Catalogue(
         "disk-fill": "disk_fill:DiskFill",
         "io-throttle": "io_throttle:IoThrottle",
         "memory-squeeze": "memory_squeeze:MemorySqueeze",
+        "shm-fill": "shm_fill:ShmFill",
         "slow-fsync": "slow_fsync:SlowFsync",
         # PostgreSQL
         "checkpoint-storm": "checkpoint_storm:CheckpointStorm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaosbench.model.trials import MetricSpread, TrialsReport
+from chaosbench.report.containers import ContainerTimeline, read_containers
 from chaosbench.report.folding import (
     PHASES,
     TAGS,
@@ -16,7 +17,7 @@ from chaosbench.report.folding import (
     timeline,
 )
 from chaosbench.report.intervals import read_intervals
-from chaosbench.report.reading import RunResults, SeriesResults
+from chaosbench.report.reading import CONTAINERS, RunResults, SeriesResults
 
 _IN_SECONDS = ("rto", "write_gap", *PHASES, "redundancy", "degraded_tail")
 
@@ -29,6 +30,7 @@ class RunContent:
     timeline: Timeline
     curves: tuple[Curve, ...]
     bars: tuple[PhaseBar, ...]
+    containers: tuple[ContainerTimeline, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def run_content(results: RunResults) -> RunContent:
         timeline=timeline(summary, intervals, results.events()),
         curves=curves(intervals),
         bars=tuple(phase_bar(fault, fault.name) for fault in summary.faults),
+        containers=read_containers(results.path / CONTAINERS, summary.duration_s),
     )
 
 

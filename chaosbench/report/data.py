@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from chaosbench.model.report import Summary
 from chaosbench.model.trials import TrialsReport
+from chaosbench.report.containers import ContainerTimeline
 from chaosbench.report.content import RunContent, SeriesContent
 from chaosbench.report.folding import Curve, PhaseBar, Timeline
 
@@ -20,6 +21,7 @@ class RunData:
     timeline: Timeline
     latency: tuple[Curve, ...]
     phases: tuple[PhaseBar, ...]
+    containers: tuple[ContainerTimeline, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class SeriesData:
 def data(content: RunContent | SeriesContent) -> str:
     """A run or a series."""
     if isinstance(content, RunContent):
-        found = RunData(content.results.summary, content.timeline, content.curves, content.bars)
+        found = RunData(content.results.summary, content.timeline, content.curves, content.bars, content.containers)
         return TypeAdapter(RunData).dump_json(found, indent=2).decode() + "\n"
     summaries = {number: trial.summary for number, trial in content.results.trials.items()}
     series = SeriesData(content.results.report, summaries, content.bars)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaosbench.report.content import RunContent, SeriesContent
+from chaosbench.report.figures.containers import containers_figure
 from chaosbench.report.figures.latency import latency_figure
 from chaosbench.report.figures.phases import phases_figure, spread_figure
 from chaosbench.report.figures.sheet import Drawing
@@ -19,6 +20,8 @@ def drawings(content: RunContent | SeriesContent) -> dict[str, Drawing]:
     if isinstance(content, RunContent):
         if content.curves:
             found.append(latency_figure(content.curves))
+        if content.containers:
+            found.append(containers_figure(content.containers, content.timeline))
     elif content.spreads:
         found.append(spread_figure(content.spreads))
     return {drawing.key: drawing for drawing in found}

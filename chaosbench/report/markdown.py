@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from chaosbench.model.report import Summary
 from chaosbench.report import wording
+from chaosbench.report.containers import HEADS, container_rows
 from chaosbench.report.content import RunContent, SeriesContent
 from chaosbench.report.folding import PHASES
 from chaosbench.report.wording import quantity
@@ -72,6 +73,9 @@ def _run(summary: Summary) -> Iterator[str]:
             )
         ],
     )
+    if summary.containers:
+        yield "## Containers"
+        yield from table(HEADS, container_rows(summary))
     yield from (f"Warning: {warning}\n" for warning in summary.warnings)
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 import chaosbench
 from chaosbench.model.report import Summary
 from chaosbench.report import wording
+from chaosbench.report.containers import HEADS, container_rows, rows_in_faults
 from chaosbench.report.content import RunContent, SeriesContent
 from chaosbench.report.drawings import drawings
 from chaosbench.report.figures.sheet import Drawing
@@ -24,7 +25,14 @@ def page(content: RunContent | SeriesContent) -> str:
     if isinstance(content, RunContent):
         summary = content.results.summary
         return render(
-            "run.html.j2", figures=figures, summary=summary, settings=settings(summary), steps=_steps(content)
+            "run.html.j2",
+            figures=figures,
+            summary=summary,
+            settings=settings(summary),
+            steps=_steps(content),
+            container_heads=HEADS,
+            containers=container_rows(summary),
+            containers_in_faults=rows_in_faults(summary),
         )
     results = content.results
     first = next(iter(results.trials.values()), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from parts import BLUE, GREEN, RED, YELLOW, Board, Query, choices, lines, marks, states
 
 NODE = 'member=~"$node"'
-NO_CONTAINERS = "chaosbench tells of containers only while it runs, and only a version that does"
 
 
 def board() -> Board:
@@ -105,8 +104,8 @@ def _etcd(board: Board) -> None:
 def _containers(board: Board) -> None:
     board.row("Containers")
     cores = "sum by (member) (rate(chaosbench_container_cpu_seconds_total[$__rate_interval]))"
-    lines(board, "CPU", "Cores in use.", Query(cores, "{{member}}", empty=NO_CONTAINERS))
-    memory = Query("max by (member) (chaosbench_container_memory_bytes)", "{{member}}", empty=NO_CONTAINERS)
+    lines(board, "CPU", "Cores in use.", Query(cores, "{{member}}"))
+    memory = Query("max by (member) (chaosbench_container_memory_bytes)", "{{member}}")
     lines(board, "Memory", "", memory, unit="bytes")
     for title, first, second in (("Disk", "read", "written"), ("Network", "receive", "transmit")):
         lines(
@@ -114,7 +113,7 @@ def _containers(board: Board) -> None:
             *(
                 Query(
                     f"sum by (member) (rate(chaosbench_container_{way}_bytes_total[$__rate_interval]))",
-                    f"{{{{member}}}} {way}", empty=NO_CONTAINERS,
+                    f"{{{{member}}}} {way}",
                 )
                 for way in (first, second)
             ),

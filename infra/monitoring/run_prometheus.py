@@ -20,13 +20,19 @@ def named(text: str) -> list[dict]:
     return [{"targets": [address], "labels": {"member": member}} for member, address in pairs]
 
 
+def etcd(env: dict[str, str]) -> list[dict]:
+    """The first member, or all three where the lab's files say so."""
+    members = named(env["ETCD"])
+    return members if "compose.etcd3.yaml" in env["LAB_FILES"].split(":") else members[:1]
+
+
 def targets(env: dict[str, str]) -> dict[str, list[dict]]:
     """By job. A job is one file, so that prometheus.yml can name it."""
     own = f"{env['MONITORING_ADDRESS']}:{env['PROMETHEUS_PORT']}"
     return {
         "chaosbench": [{"targets": [env["CHAOSBENCH_METRICS"]], "labels": {}}],
         "patroni": named(env["PATRONI"]),
-        "etcd": named(env["ETCD"]),
+        "etcd": etcd(env),
         "pgpool": named(env["PGPOOL_EXPORTER"]),
         "postgres": [
             row | {"labels": row["labels"] | {"__exporter__": env["POSTGRES_EXPORTER"]}}

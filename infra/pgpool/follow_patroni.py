@@ -35,7 +35,7 @@ SETTLE_SECONDS = 3.0  # but every round for so long after a change
 START_GRACE = 10.0  # nobody is taken out so soon after the start: the whole lab may be starting
 STALLED_AFTER = 2.0  # a round so late means that this process itself stood still, and what it knows is old
 STALL_GRACE = 3.0  # so it looks again before it takes anybody out
-PATIENCE = 2.0  # a step has so long to take effect before the same node gets another one, each time twice as long
+PATIENCE = 2.0  # a step has so long to take effect before it is ordered again, each time twice as long
 PATIENCE_LIMIT = 16.0
 PROMOTE_PATIENCE = 16.0  # an order to promote is queued, and each one that is carried out ends every session anew
 
@@ -255,8 +255,8 @@ class Reconciler:
         self.rounded = time.monotonic()
         self.no_detach_before = self.rounded + START_GRACE
         self.changed = self.viewed = -60.0
-        self.leader_is_primary = False
-        self.patience: dict[int, tuple[float, float]] = {}  # by node: no step before, and the wait after the next one
+        self.leader_is_primary = self.leader_is_up = False
+        self.patience: dict[tuple[str, int], tuple[float, float]] = {}  # by action and node: not before, the next wait
         self.trouble = ""
 
     def start(self) -> None:
@@ -286,37 +286,38 @@ class Reconciler:
                 self.trouble = str(error)
                 say(f"Pgpool's control port: {self.trouble}")
             return False
-        self.forget_patience({step.node for step in steps}, now)
+        self.forget_patience({(step.action, step.node) for step in steps}, now)
         return not steps and self.leader_is_primary and all(up) and all(member.answers(now) for member in members)
 
     def view(self, leader: int | None, up: list[bool], now: float) -> list[bool]:
         """Ask Pgpool about the leader when it is time to; returns which nodes Pgpool has up."""
         if leader is None:
             self.leader_is_primary, self.viewed = False, -60.0
-        elif now - self.viewed > VIEW_SECONDS or now - self.changed < SETTLE_SECONDS:
+            return up
+        if now - self.viewed > VIEW_SECONDS or now - self.changed < SETTLE_SECONDS:
             status, role = self.pcp.status_and_role(leader)
-            self.leader_is_primary, self.viewed = role == "primary", now
-            # With every node down the file is out of date, and a step built on it would be refused for ever.
-            up = [*up[:leader], status in ("up", "waiting"), *up[leader + 1 :]]
-        return up
+            self.leader_is_primary, self.leader_is_up, self.viewed = role == "primary", status in ("up", "waiting"), now
+        # With every node down the file is out of date, and a step built on it would be refused for ever.
+        return [*up[:leader], self.leader_is_up, *up[leader + 1 :]]
 
-    def forget_patience(self, pending: set[int], now: float) -> None:
-        """The last step took effect on a node that needs none now."""
-        for node in [*self.patience.keys() - pending]:
-            if now > self.patience[node][0]:
-                del self.patience[node]
+    def forget_patience(self, pending: set[tuple[str, int]], now: float) -> None:
+        """The last step took effect on a node that does not need it now."""
+        for step in [*self.patience.keys() - pending]:
+            if now > self.patience[step][0]:
+                del self.patience[step]
 
     def take(self, step: Step, now: float) -> None:
-        not_before, wait = self.patience.get(step.node, (now, PATIENCE))
+        key = step.action, step.node
+        not_before, wait = self.patience.get(key, (now, PATIENCE))
         if now < not_before:
             return
         # Pgpool queues what it cannot do at once: asked too often, it would do it as often, ending every session anew.
-        self.patience[step.node] = now + wait, min(2 * wait, PATIENCE_LIMIT)
+        self.patience[key] = now + wait, min(2 * wait, PATIENCE_LIMIT)
         self.changed = now
         say(f"{step.action} node {step.node}: {step.reason}")
         self.pcp.take(step)
         if step.action == "promote":
-            self.patience[step.node] = now + PROMOTE_PATIENCE, PATIENCE_LIMIT
+            self.patience[key] = now + PROMOTE_PATIENCE, PATIENCE_LIMIT
 
 
 def main() -> None:

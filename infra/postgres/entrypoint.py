@@ -15,7 +15,7 @@ from settings import dynamic_configuration, read_secrets
 
 DATA = Path("/data")
 WATCHDOG = Path("/dev/watchdog")
-CONFIGURATION = Path("/etc/patroni-chaosbench.json")
+CONFIGURATION = Path(os.environ["PATRONICTL_CONFIG_FILE"])
 
 
 def configuration(member: str, secrets: dict[str, str]) -> dict:
@@ -76,7 +76,6 @@ def main() -> None:
 
     os.environ |= {
         "HOME": postgres.pw_dir,
-        "PATRONICTL_CONFIG_FILE": str(CONFIGURATION),
         # For create_roles.py, which Patroni runs once in the cluster's life.
         "CHAOSBENCH_PASSWORD": secrets["CHAOSBENCH_PASSWORD"],
         "PGPOOL_CHECK_PASSWORD": secrets["PGPOOL_CHECK_PASSWORD"],

@@ -72,9 +72,15 @@ async def test_the_labs_half_is_asked_of_the_members():
     assert await asked.lacks(Need.OWN_DISK) is None
     assert [name for name, _ in cluster.executed] == ["pg1", "pg2", "pg3"]
     cluster.answer = lambda name, command: Executed(1 if name == "pg2" else 0, "")
-    assert await asked.lacks(Need.OWN_DISK) == "pg2: its data lie on the host's file system"
-    assert await asked.lacks(Need.OWN_CLOCK) == "pg2: its processes do not run under libfaketime"
-    assert await asked.lacks(Need.QUORUM) == "1 etcd member, and a quorum takes 3"
+    assert await asked.lacks(Need.OWN_DISK) == (
+        "pg2: its data lie on the host's file system: put compose.smalldisk.yaml into the lab's COMPOSE_FILE"
+    )
+    assert await asked.lacks(Need.OWN_CLOCK) == (
+        "pg2: its processes do not run under libfaketime: put compose.clock.yaml into the lab's COMPOSE_FILE"
+    )
+    assert await asked.lacks(Need.QUORUM) == (
+        "1 etcd member, and a quorum takes 3: put compose.etcd3.yaml into the lab's COMPOSE_FILE"
+    )
     assert "PATRONI_SYNCHRONOUS_MODE=on" in str(await asked.lacks(Need.SYNCHRONOUS))
     cluster.sync = "pg3"
     assert await asked.lacks(Need.SYNCHRONOUS) is None

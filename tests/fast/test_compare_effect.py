@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -91,6 +93,15 @@ def test_large_samples_are_close_to_the_exact_ones():
     assert p_value([1.0] * 30, [1.0] * 30) == 1
 
 
+def test_ties_narrow_the_normal_approximation_exactly():
+    """With two values, how many large ones fall to A is hypergeometric; the rank sum is half the size times that."""
+    share = 21 / 42
+    variance = 21 * share * (1 - share) * (42 - 21) / (42 - 1) * (42 / 2) ** 2
+    z = ((14 - 21 * share) * 42 / 2 - 0.5) / math.sqrt(variance)
+    a, b = [1.0] * 14 + [0.0] * 7, [1.0] * 7 + [0.0] * 14
+    assert p_value(a, b) == pytest.approx(2 * NormalDist().cdf(-z), rel=1e-9)
+
+
 def test_adjusted_as_published():
     """Benjamini and Hochberg's own example (1995): fifteen tests, of which four stand at 5 %."""
     low = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344]
@@ -98,6 +109,7 @@ def test_adjusted_as_published():
     assert sum(q <= 0.05 for q in found) == 4
     assert found[3] == pytest.approx(0.0095 * 15 / 4)
     assert adjusted([]) == ()
+    assert adjusted([0.01, 0.02, 0.021]) == pytest.approx([0.021] * 3), "never more than that of a larger p"
 
 
 @pytest.mark.parametrize(("delta", "word"), [(0.1, "negligible"), (-0.2, "small"), (0.4, "medium"), (-1, "large")])

@@ -19,6 +19,8 @@ from chaosbench.compare.results import Judgement, comparison, sample
 from chaosbench.compare.settings import differences
 from chaosbench.compare.wording import notes
 from chaosbench.errors import UsageError
+from chaosbench.expectations import METRICS
+from chaosbench.model.report import Verdict
 from chaosbench.report.reading import read_results
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -76,6 +78,16 @@ async def test_the_same_against_itself_differs_in_nothing(pair: tuple[Path, Path
     assert "nothing is set differently" in said
 
 
+async def test_an_expectation_is_broken_only_if_it_was_always_met_before(pair: tuple[Path, Path]):
+    fast, slow = (sample(read_results(path), "x") for path in pair)
+    assert "rto <= 5s" not in comparison(fast, fast).broken
+    broken = comparison(fast, slow).broken
+    first, *others = fast.summaries
+    failed = tuple(replace(one, verdict=Verdict.FAIL) for one in first.expectations)
+    sometimes = replace(fast, summaries=(replace(first, expectations=failed), *others))
+    assert broken and comparison(sometimes, slow).broken == (), "one trial of A did not meet it either"
+
+
 async def test_single_runs_allow_no_statement(tmp_path: Path):
     fast = await results(tmp_path / "a", failover(), delay=2.0)
     slow = await results(tmp_path / "b", failover(), delay=4.0)
@@ -113,6 +125,15 @@ async def test_writes_that_never_come_back_are_worse_than_any_that_do(tmp_path: 
     rewrite(gone, faults=(replace(fault, rto_s=None, t6_s=None, recovered=False),))
     assert judged(back, gone)["rto"] is Judgement.WORSE
     assert "1 never" in told(back, gone)[1]
+
+
+async def test_latencies_of_a_suspect_generator_are_not_counted(pair: tuple[Path, Path]):
+    fast = sample(read_results(pair[0]), "a")
+    first, *others = fast.summaries
+    late = replace(first, generator=replace(first.generator, suspect=True))
+    doubted = replace(fast, summaries=(late, *others))
+    assert len(doubted.values(METRICS["p99"])) == len(fast.values(METRICS["p99"])) - 1
+    assert doubted.values(METRICS["rto"]) == fast.values(METRICS["rto"]), "an outage of seconds stands all the same"
 
 
 async def test_settings_are_laid_side_by_side(tmp_path: Path):

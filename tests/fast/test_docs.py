@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from dataclasses import fields
@@ -52,7 +53,9 @@ def code(cell: str) -> Any:
     return yaml.safe_load(found[1])
 
 
-SCENARIOS, FAULTS = sections("scenarios.md"), sections("injectors.md")
+SCENARIOS, INJECTORS_PAGE = sections("scenarios.md"), sections("injectors.md")
+FAULT_PAGES = [f"injectors/{kind}.md" for kind in INJECTORS]
+FAULTS = {heading: text for page in FAULT_PAGES for heading, text in sections(page).items()}
 # heading, class, and the keys that stand in the same place without being the class's own
 TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
     ("A scenario", SCENARIOS, _Body, {"load", "faults", "expect"}),
@@ -105,10 +108,20 @@ def test_every_key_is_documented(heading: str, page: dict[str, str], cls: type[A
 
 def test_every_workload_injector_target_and_metric_is_documented():
     assert [code(row[0]) for row in rows(SCENARIOS["Workloads"])] == list(WORKLOADS)
-    assert all(f"`{kind}`" in FAULTS for kind in INJECTORS)
+    listed = re.findall(r"^\| \[`(.+)`\]\(injectors/\1\.md\) \| .+ \| (.+) \|$", INJECTORS_PAGE["The catalogue"], re.M)
+    assert dict(listed) == {
+        kind: (cls.__doc__ or "").splitlines()[0].replace("``", "`") for kind, cls in INJECTORS.items()
+    }
+    assert sorted(path.stem for path in (DOCS / "injectors").iterdir()) == sorted(INJECTORS)
     assert [code(row[0]) for row in rows(SCENARIOS["Targets"])] == list(FORMS)
     assert [code(row[0]) for row in rows(SCENARIOS["`expect`"])] == list(METRICS)
     assert [code(row[0]) for row in rows(SCENARIOS["The file"])] == ["seed", "defaults", "scenarios"]
+
+
+def test_what_becomes_of_each_fault_that_nobody_heals_is_told():
+    lines = INJECTORS_PAGE["When chaosbench and its guard are both dead"].splitlines()
+    told = [name for line in lines if line.startswith("| ") for name in re.findall(r"`([a-z-]+)`", line.split("|")[3])]
+    assert sorted({*told}) == sorted(INJECTORS)
 
 
 @pytest.mark.parametrize("row", rows(SCENARIOS["`expect`"]), ids=lambda row: row[0])
@@ -126,8 +139,9 @@ def blocks(page: str, language: str) -> list[str]:
 
 def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
     whole, sql, schedules = blocks("scenarios.md", "yaml")
-    faults = blocks("injectors.md", "yaml")
-    assert len(faults) >= len(INJECTORS) - 3, "each injector wants its example, and there is one at the top"
+    examples = [blocks(page, "yaml") for page in FAULT_PAGES]
+    assert all(examples), "each fault's page has its example"
+    faults = [*blocks("injectors.md", "yaml"), *itertools.chain.from_iterable(examples)]
     file = tmp_path / "f.yaml"
     load_ = {"workload": "mixed", "rate": "9/s"}
     for text in (

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +110,52 @@ async def test_its_helper_can_undo_it_alone(fault: Injector):
         assert undo
         bench.answer("pg1", ("sh", "-c", undo))
         assert bench.there == set(), "the helper undoes this very change"
+
+
+TOOL = """#!/bin/sh
+echo "$0 $*" >>"$0.log"
+echo 'table inet TABLE'
+echo 'qdisc x HANDLE root'
+"""
+
+
+@each_fault
+@pytest.mark.parametrize("end", ["its time is over", "it is told to stop"])
+async def test_its_helper_undoes_it_when_nobody_else_does(fault: Injector, end: str, tmp_path: Path):
+    """The helper's own script, run for real with tools that only note what they are asked."""
+    bench = Bench()
+    async with bench.injected(fault) as injection:
+        (helper,) = bench.cluster.stations.values()
+        before = injection.hits[0].before
+    mark = {"TABLE": f"chaosbench_{before['token']}", "HANDLE": str(before.get("handle"))}
+    for name in ("nft", "tc"):
+        text = TOOL
+        for word, value in mark.items():
+            text = text.replace(word, value)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    run_to_its_end(helper[1].command, tmp_path, stop=end == "it is told to stop")
+    (order,) = undone(tmp_path)
+    assert mark["TABLE"] in order or f"handle {mark['HANDLE']}" in order
+
+
+def run_to_its_end(command: tuple[str, ...], tools: Path, *, stop: bool) -> None:
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "CHAOSBENCH_LIFETIME": "60" if stop else "0.2"}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        try:
+            if stop:
+                time.sleep(0.3)
+                assert undone(tools) == [], "it stays for as long as it was told"
+                process.terminate()
+            process.wait(10)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it slept by is still there
+
+
+def undone(directory: Path) -> list[str]:
+    logs = sorted(directory.glob("*.log"))
+    return [line for log in logs for line in log.read_text().splitlines() if " del" in line]
 
 
 @each_fault

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+from pathlib import Path
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.fake import FakeCluster
 from chaosbench.errors import FaultError, InjectionError
-from chaosbench.injectors import background
+from chaosbench.injectors import Injector, background
 from chaosbench.injectors.clock_skew import ClockSkew
 from chaosbench.injectors.cpu_burn import CpuBurn
 from chaosbench.injectors.cpu_quota import CpuQuota
 from chaosbench.injectors.disk_fill import DiskFill
 from chaosbench.injectors.io_throttle import IoThrottle
 from chaosbench.injectors.memory_squeeze import MemorySqueeze
+from chaosbench.injectors.shm_fill import ShmFill
 from chaosbench.injectors.slow_fsync import SlowFsync
-from chaosbench.model.cluster import Executed, RunState
+from chaosbench.model.cluster import Executed, Helper, Member, RunState
+from chaosbench.model.faults import Need
 
 pytestmark = pytest.mark.asyncio
 
 MB = 1024**2
+FAULTS = sorted(Path(background.__file__).parent.glob("*.py"))
 
 
 def cluster_with(**host: int) -> FakeCluster:
@@ -102,24 +109,24 @@ async def test_busy_processes_carry_their_mark_and_their_end():
     await fault.heal(cluster, member, {})
 
 
-MOUNTS = [{"Destination": "/data", "Type": "volume"}, {"Destination": "/secrets", "Type": "bind"}]
+MOUNTS = [{"Destination": "/data", "Type": "volume"}, {"Destination": "/data/secrets", "Type": "bind"}]
 
 
 @pytest.mark.parametrize(
-    ("where", "refused"),
+    ("fault", "where", "refused"),
     [
-        ("own /dev/shm 1000 900 4096", False),
-        ("own /data 1000 900 4096", False),
-        ("shared /data 1000 900 4096", True),
-        ("own /secrets 1000 900 4096", True),
-        ("shared / 1000 900 4096", True),
+        (ShmFill(target="pg2"), "own /dev/shm 1000 900 4096", False),
+        (DiskFill(target="pg2"), "own /data 1000 900 4096", False),
+        (DiskFill(target="pg2"), "shared /data 1000 900 4096", True),
+        (DiskFill(target="pg2", path="/data/secrets"), "own /data/secrets 1000 900 4096", True),
+        (DiskFill(target="pg2"), "shared / 1000 900 4096", True),
     ],
 )
-async def test_only_a_file_system_of_ones_own_is_filled(where: str, refused: bool):
+async def test_only_a_file_system_of_ones_own_is_filled(fault: Injector, where: str, refused: bool):
     cluster = FakeCluster(Clock())
     cluster.inspections["pg2"] = {"HostConfig": {"IpcMode": "private"}, "Mounts": MOUNTS}
     cluster.answer = lambda name, command: Executed(0, where)
-    fault, member = DiskFill(target="pg2", path=where.split()[1]), cluster.member("pg2")
+    member = cluster.member("pg2")
     if refused:
         with pytest.raises(InjectionError, match="shares with the host"):
             await fault.look(cluster, member)
@@ -127,11 +134,18 @@ async def test_only_a_file_system_of_ones_own_is_filled(where: str, refused: boo
         assert await fault.look(cluster, member) == {"mount": where.split()[1]}
 
 
+async def test_a_disk_that_is_to_be_filled_must_be_there_before_the_run_begins():
+    assert DiskFill.needs == {Need.OWN_DISK}
+    assert ShmFill.needs == frozenset()
+    with pytest.raises(ValidationError, match="path"):
+        DiskFill(target="pg2", path="/dev/shm")
+
+
 async def test_a_disk_that_is_full_already_is_left_alone_and_the_reserve_goes_first():
     cluster = FakeCluster(Clock())
     cluster.inspections["pg2"] = {"HostConfig": {"IpcMode": "private"}}
     cluster.answer = lambda name, command: Executed(0, "own /dev/shm 1000 40 4096")
-    fault, member = DiskFill(target="pg2", share="95%"), cluster.member("pg2")
+    fault, member = ShmFill(target="pg2", share="95%"), cluster.member("pg2")
     with pytest.raises(InjectionError, match="fuller than 95% already"):
         await fault.look(cluster, member)
     await fault.heal(cluster, member, {"mount": "/dev/shm"})
@@ -180,6 +194,34 @@ async def test_the_tracer_is_stationed_with_one_right_and_dismissed():
         await fault.look(cluster, member)
     await fault.heal(cluster, member, before)
     assert not cluster.stations
+
+
+async def test_the_tracer_goes_by_itself(tmp_path: Path):
+    """The helper's own script, run for real with a tracer that would never end."""
+    cluster, lifetimes = FakeCluster(Clock()), []
+    cluster.answer = lambda name, command: Executed(0, "")
+    station = cluster.station
+
+    async def watched(member: Member, helper: Helper, name: str, lifetime: float) -> None:
+        lifetimes.append(lifetime)
+        await station(member, helper, name, lifetime)
+
+    cluster.station = watched  # type: ignore[method-assign]
+    fault, member = SlowFsync(target="pg2", hold="5s"), cluster.member("pg2")
+    await fault.inject(cluster, member, {"helper": "slow-fsync-pg2"})
+    assert lifetimes == [5 + background.MARGIN_S]
+    (helper,) = cluster.stations.values()
+    for name, text in (("pgrep", "echo 7"), ("strace", "exec sleep 60")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CHAOSBENCH_LIFETIME": "0.2"}
+    ended = await asyncio.to_thread(subprocess.run, helper[1].command, env=environment, timeout=10)
+    assert ended.returncode == 124, "ended by its time"
+
+
+async def test_no_other_fault_lives_in_a_helper():
+    """One that does shows, as these, that its helper ends it: here, and in test_injector_network.py."""
+    assert {path.name for path in FAULTS if ".station(" in path.read_text()} == {"beside.py", "slow_fsync.py"}
 
 
 async def test_a_clock_is_put_back_to_what_the_file_said():

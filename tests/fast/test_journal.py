@@ -43,8 +43,8 @@ def journal(tmp_path: Path) -> DiskJournal:
 
 
 def documented() -> list[Injector]:
-    """Every fault that docs/injectors.md shows as YAML."""
-    text = (ROOT / "docs" / "injectors.md").read_text()
+    """Every fault that the pages of docs/injectors show as YAML."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "injectors").glob("*.md"))
     found: list[Injector] = []
     for block in re.findall(r"```yaml\n(.*?)```", text, re.S):
         raw = yaml.safe_load(block)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chaosbench import lab
-from chaosbench.cluster.compose import Compose
-from chaosbench.cluster.labfiles import read_lab, read_project
+from chaosbench.cluster.compose import Compose, made_of
+from chaosbench.cluster.labfiles import read_files, read_lab, read_project
 from chaosbench.errors import ClusterUnavailable, UsageError
 from chaosbench.lab import LabStatus, find_lab, render
 from chaosbench.model.cluster import Address, RunState
@@ -70,6 +72,13 @@ def test_the_project_is_the_one_that_compose_takes(lab_directory: Path, tmp_path
     assert read_project(tmp_path, {}) == "chaosbench"
 
 
+def test_the_files_are_those_that_compose_takes(lab_directory: Path, tmp_path: Path):
+    assert read_files(tmp_path, {}) == ("compose.yaml",)
+    (lab_directory / ".env").write_text("COMPOSE_FILE=compose.yaml:compose.etcd3.yaml\n")
+    assert read_files(lab_directory, {}) == ("compose.yaml", "compose.etcd3.yaml")
+    assert read_files(lab_directory, {"COMPOSE_FILE": "compose.yaml"}) == ("compose.yaml",)
+
+
 def test_status_of_a_healthy_lab():
     pg1 = replace(
         HEALTHY.members[0], ports={"sql": Address("127.0.0.1", 15431), "patroni": Address("127.0.0.1", 18081)}
@@ -95,9 +104,12 @@ def test_status_of_a_broken_lab():
 
 # A stand-in for both `docker` and Compose: prints to both streams, fails as told by its first word.
 STAND_IN = r"""#!/bin/sh
+[ "$1" != compose ] || shift
 case "$1" in
     config) printf 'services: {a: {image: "there:1", build: .}, b: {image: "missing:1", build: .}, c: {image: x}}\n' ;;
     image) test "$3" = there:1 ;;
+    inspect) test "$4" = mine-settings && echo compose.yaml:compose.etcd3.yaml ;;
+    -f) echo "$@" >>down.log ;;
     up) echo 'Creating pg1 ... error'; printf 'ERROR: port is taken\nEncountered errors\n' >&2; exit 1 ;;
     build) echo 'Step 1/9'; exec sleep 60 ;;
 esac
@@ -151,3 +163,71 @@ async def test_no_engine_names_the_script_that_helps(lab_directory: Path, monkey
     monkeypatch.setenv("PATH", str(lab_directory))
     with pytest.raises(ClusterUnavailable, match=r"no Docker engine answers: start it, or run .*setup\.sh once"):
         await lab.up(lab_directory, lambda line: None)
+
+
+@pytest.mark.asyncio
+async def test_a_lab_that_is_up_is_not_made_into_another_one(
+    compose: Compose, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert await made_of(lab_directory, "mine") == ("compose.yaml", "compose.etcd3.yaml")
+    assert await made_of(lab_directory, "another") == (), "it is not there"
+    with pytest.raises(
+        UsageError,
+        match=r"is up and made of compose\.yaml, compose\.etcd3\.yaml, and COMPOSE_FILE asks for compose\.yaml: "
+        "take it down first with `chaosbench lab down`",
+    ):
+        await lab.up(lab_directory, lambda line: None)
+    monkeypatch.setenv("COMPOSE_FILE", "compose.yaml:compose.etcd3.yaml")
+    with pytest.raises(ClusterUnavailable, match=r"base-image\.sh"):  # the next step
+        await lab.up(lab_directory, lambda line: None)
+
+
+@pytest.mark.asyncio
+async def test_whatever_the_lab_was_made_of_is_taken_down(compose: Compose, lab_directory: Path):
+    for name in ("compose.etcd3.yaml", "compose.monitoring.yaml"):
+        (lab_directory / name).touch()
+    await lab.down(lab_directory, lambda line: None, volumes=True)
+    said = (lab_directory / "down.log").read_text().splitlines()[-1]
+    assert said == (
+        "-f compose.yaml -f compose.etcd3.yaml -f compose.monitoring.yaml --profile grafana "
+        "down --remove-orphans --volumes"
+    )
+
+
+@pytest.mark.asyncio
+async def test_what_looks_on_comes_beside_the_lab_as_it_was_chosen(
+    compose: Compose, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COMPOSE_FILE", "compose.yaml:compose.clock.yaml")
+    words = (await Compose.with_monitoring(lab_directory)).command
+    files = ("-f", "compose.yaml", "-f", "compose.clock.yaml", "-f", "compose.monitoring.yaml")
+    assert words[-8:] == (*files, "--profile", "grafana")
+
+
+INFRA = Path(__file__).parents[2] / "infra"
+
+
+def test_whatever_the_lab_can_be_made_of_is_told_where_it_is_chosen():
+    others = {path.name for path in INFRA.glob("compose*.yaml")} - {"compose.monitoring.yaml"}
+    told = (INFRA / "README.md").read_text().partition("## What it is made of")[2].partition("\n## ")[0]
+    assert {line.split("`")[1] for line in told.splitlines() if line.startswith("| `")} == others
+    settings = (INFRA / ".env").read_text()
+    assert all(name in settings for name in others)
+
+
+def test_three_etcd_members_know_each_other_and_are_known_to_all():
+    services = yaml.safe_load((INFRA / "compose.etcd3.yaml").read_text())["services"]
+    usual = yaml.safe_load((INFRA / "compose.yaml").read_text())["services"]
+    names = ("etcd1", "etcd2", "etcd3")
+    cluster = ",".join(f"{name}=http://{name}:2380" for name in names)
+    assert {services[name]["environment"]["ETCD_INITIAL_CLUSTER"] for name in names} == {cluster}
+    asks = {name for name, service in usual.items() if "ETCD_HOSTS" in service.get("environment", {})}
+    hosts = {name: services[name]["environment"]["ETCD_HOSTS"] for name in asks}
+    assert hosts == dict.fromkeys(("settings", "pg1", "pg2", "pg3"), "etcd1:2379,etcd2:2379,etcd3:2379")
+    first = {**usual["etcd1"], "volumes": services["etcd1"]["volumes"]}
+    for name in names[1:]:
+        others = {**services[name], "environment": {**services[name]["environment"]}}
+        del others["environment"]["ETCD_INITIAL_CLUSTER"]
+        alike = json.loads(json.dumps(others).replace(name, "etcd1").replace(name.upper(), "ETCD1"))
+        alike["environment"]["ETCD_INITIAL_CLUSTER"] = usual["etcd1"]["environment"]["ETCD_INITIAL_CLUSTER"]
+        assert alike == first

@@ -46,6 +46,15 @@ def test_targets_are_the_ports_of_the_settings():
     assert files == {job: [f"/run/targets/{job}.json"] for job in found}
 
 
+def test_all_etcd_members_that_there_are_are_asked():
+    one, three = environment(), environment() | {"LAB_FILES": "compose.yaml:compose.etcd3.yaml"}
+    assert [row["labels"]["member"] for row in run_prometheus.targets(one)["etcd"]] == ["etcd1"]
+    assert run_prometheus.targets(three)["etcd"] == [
+        {"targets": [f"127.0.0.1:{port}"], "labels": {"member": f"etcd{number}"}}
+        for number, port in ((1, 12379), (2, 12380), (3, 12381))
+    ]
+
+
 def test_prometheus_listens_on_the_address_that_is_given():
     words = run_prometheus.command(environment() | {"MONITORING_ADDRESS": "10.8.0.1"})
     assert "--web.listen-address=10.8.0.1:19090" in words

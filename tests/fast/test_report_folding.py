@@ -111,6 +111,7 @@ async def test_a_run_is_folded_into_its_figures(tmp_path: Path):
     leaders = [(band.name, band.start_s, band.end_s) for band in shown.leaders]
     assert [name for name, *_ in leaders] == ["pg1", "pg2"]
     assert leaders[0][1] == 0
+    assert (leaders[0][2], leaders[1][1]) == pytest.approx((4, 8), abs=0.02), "nobody leads between them"
     assert leaders[1][2] == pytest.approx(shown.end_s)
     assert {curve.name.split(":")[0] for curve in content.curves} == {"read", "write"}
 

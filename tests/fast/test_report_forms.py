@@ -52,6 +52,13 @@ async def test_junit_is_red_when_the_run_failed_for_another_reason(tmp_path: Pat
 
 
 @virtual
+async def test_junit_of_a_run_that_expects_nothing_has_the_run_itself(tmp_path: Path):
+    run = await results(tmp_path, failover(expect={}))
+    (suite,) = Xml.fromstring(text(run, "junit").partition("\n")[2])
+    assert [(case.get("name"), list(case)) for case in suite] == [("the run itself", [])]
+
+
+@virtual
 async def test_junit_of_a_series_has_a_suite_for_each_trial(tmp_path: Path):
     series = await results(tmp_path, failover(2))
     trials = json.loads((series / "trials.json").read_text())

@@ -35,6 +35,13 @@ def sql(member: Member, statement: str) -> str:
     return docker("exec", "-u", "postgres", member.container_id, "psql", "-XAtqc", statement)
 
 
+def helpers_of(member: Member) -> list[str]:
+    """Helper containers of the member's lab, whoever they stand beside; another lab may have its own meanwhile."""
+    lab_label = docker("inspect", "--format", '{{index .Config.Labels "io.chaosbench.lab"}}', member.container_id)
+    labels = ("--filter", f"label=io.chaosbench.lab={lab_label}", "--filter", "label=io.chaosbench.role=helper")
+    return docker("ps", "--all", *labels, "--format", "{{.Names}}").split()
+
+
 def patroni_leader(container_id: str) -> str:
     """Who leads, as one member's Patroni tells it from the DCS."""
     address = docker("port", container_id, "8008")

@@ -24,7 +24,7 @@ from chaosbench.model.cluster import Member
 from tests.live.conftest import docker, sql
 from tests.live.faulting import CLOCK, hitting, target_of
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 
 def patroni(member: Member, path: str) -> Any:

@@ -19,7 +19,7 @@ from chaosbench.model.cluster import Member
 from tests.live.conftest import sql
 from tests.live.faulting import hitting, processes, target_of
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 TABLE = "fault_tested"
 

@@ -20,7 +20,7 @@ from chaosbench.injectors.targets import resolve
 from chaosbench.model.cluster import Member
 from tests.live.conftest import container_state, docker
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 CLOCK = Clock()
 

@@ -18,10 +18,10 @@ from chaosbench.model.cluster import Member, Role
 from tests.live.conftest import container_state
 from tests.live.runs import running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.asyncio]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
 LOAD = "\nload: {workload: select-only, rate: 20/s, connections: 2}\n"
-FREEZE = "duration: 60s" + LOAD + "faults: [{at: 1s, inject: pause, target: etcd, hold: 40s}]"
+FREEZE = "allow_quorum_loss: true\nduration: 60s" + LOAD + "faults: [{at: 1s, inject: pause, target: etcd, hold: 40s}]"
 SHORT = "duration: 2s" + LOAD
 
 

@@ -20,14 +20,14 @@ from urllib.request import urlopen
 import make
 import pytest
 from parts import ALL
-from runs import running, scenario
 
 from chaosbench import monitoring
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.labfiles import read_project
 from tests.live.conftest import docker
+from tests.live.runs import running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live]
+pytestmark = pytest.mark.live
 
 INFRA = Path(__file__).parents[2] / "infra"
 VALUES = {"run": ALL, "scenario": ALL, "workload": ALL, "node": ALL}

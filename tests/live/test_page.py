@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from browser import PHONE, Chromium, Visit
-from runs import Run, running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live, pytest.mark.browser]
+from tests.live.runs import Run, running, scenario
+
+pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 PICTURES = Path(__file__).parents[2] / "build" / "pages"
 WIDE = (1440, 1000)

@@ -11,13 +11,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from runs import running, scenario
 
 from chaosbench import postgres
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.model.cluster import Member, Role
 from chaosbench.results import summary_schema
 from tests.live.conftest import container_state, docker
+from tests.live.runs import running, scenario
 
 pytestmark = pytest.mark.live
 

@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from runs import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
 from tests.live.conftest import container_state
+from tests.live.runs import running, scenario
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.live]
+pytestmark = pytest.mark.live
 
 YAML = scenario("""
 duration: 22s

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from runs import running, scenario
 
 from chaosbench.clock import Clock
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.cluster.health import await_healthy
 from chaosbench.errors import ClusterUnavailable
 from tests.live.conftest import docker, sql
+from tests.live.runs import running, scenario
 
 pytestmark = pytest.mark.live
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from runs import running, scenario
 
 from chaosbench.cluster.docker import DockerCluster
 from chaosbench.model.cluster import Member
 from tests.live.conftest import docker, sql
+from tests.live.runs import running, scenario
 
 pytestmark = pytest.mark.live
 

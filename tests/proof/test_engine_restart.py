@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 import pytest
-from proof.whole import Outside, docker
 
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_project
 from chaosbench.journal.directory import DiskJournal
 from chaosbench.journal.place import state_directory
+from tests.proof.whole import Outside, docker
 
 PID_FILE = Path("/var/run/docker.pid")
 
@@ -39,6 +39,7 @@ defaults: {warm_up: 1s, recovery: 120s}
 scenarios:
   restart:
     duration: 60s
+    allow_quorum_loss: true
     load:
       - {workload: ledger, rate: 50/s, connections: 4}
       - {workload: select-only, rate: 50/s, connections: 4}

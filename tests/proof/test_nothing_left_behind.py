@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 
 import pytest
-from proof.whole import Outside
 
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_project
 from chaosbench.journal.directory import DiskJournal
 from chaosbench.journal.place import state_directory
+from tests.proof.whole import Outside
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.proof]
+pytestmark = pytest.mark.proof
 
 KILLS = int(os.environ.get("CHAOSBENCH_KILLS", "50"))
 KILLS_WITH_GUARD = max(1, KILLS // 5)
@@ -41,6 +41,8 @@ defaults: {warm_up: 0s, recovery: 60s}
 scenarios:
   overlap:
     duration: 60s
+    allow_multi: true
+    allow_quorum_loss: true
     load: {workload: select-only, rate: 20/s, connections: 2}
     faults:
       - {name: freeze-etcd, at: 100ms, inject: pause, target: etcd, hold: 1s}

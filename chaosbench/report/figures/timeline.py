@@ -31,7 +31,7 @@ def timeline_figure(found: Timeline) -> Drawing:
         _rates(axes[2], found, "bad_per_s", "failed, unknown or shed, per second", ink, filled=True)
         _latencies(axes[3], found, ink)
         for each in axes:
-            _bands(each, found, ink)
+            bands(each, found, ink)
         _steps(axes[1], found, ink, narrow=narrow)
         axes[0].set_xlim(0, found.end_s)
         axes[3].set_xlabel("seconds since the measurement began")
@@ -83,7 +83,8 @@ def _name(axes: Axes, band: Band, row: int, ink: Ink, end_s: float, next_s: floa
         axes.text(band.end_s, row, f" {band.name}", ha="left", va="center")
 
 
-def _bands(axes: Axes, found: Timeline, ink: Ink) -> None:
+def bands(axes: Axes, found: Timeline, ink: Ink) -> None:
+    """Shade the faults, and mark where each begins."""
     for band in found.faults:
         axes.axvspan(band.start_s, band.end_s, color=ink.fault, alpha=0.16, lw=0, zorder=0)
         axes.axvline(band.start_s, color=ink.fault, lw=0.8, zorder=0.5)
