@@ -35,7 +35,10 @@ def highest_of(cell: int) -> int:
 
 
 class Histogram:
-    """Counts of durations; :meth:`record_all` is what the load uses."""
+    """Counts of durations. ``counts`` may be incremented directly by the hot path.
+
+    The caller that does so keeps ``sum_us`` and ``max_us`` too; :meth:`record` does all of it.
+    """
 
     __slots__ = ("counts", "max_us", "overflow", "sum_us")
 
@@ -54,19 +57,6 @@ class Histogram:
             self.overflow += 1
             value_us = HIGHEST_US
         self.counts[cell_of(value_us)] += 1
-
-    def record_all(self, values_us: Sequence[int]) -> None:
-        """Count many durations at once (none of them negative), at a quarter of what each by itself takes."""
-        counts = self.counts
-        highest = max(values_us, default=0)
-        self.sum_us += sum(values_us)
-        self.max_us = max(self.max_us, highest)
-        if highest > HIGHEST_US:
-            self.overflow += sum(value > HIGHEST_US for value in values_us)
-            values_us = [min(value, HIGHEST_US) for value in values_us]
-        for value in values_us:
-            shift = value.bit_length() - 8
-            counts[value if shift <= 0 else (shift << 7) + (value >> shift)] += 1
 
     @property
     def total(self) -> int:
