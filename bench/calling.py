@@ -17,6 +17,7 @@ from chaosbench.errors import UndeterminedError
 Answer = TypeVar("Answer")
 _LAST_WORDS = 400
 _GOODBYE_S = 10.0
+GOOD = frozenset({0})
 
 
 def call(name: str, asked: object, answer: type[Answer], environment: Mapping[str, str], timeout: float) -> Answer:
@@ -29,8 +30,11 @@ def call(name: str, asked: object, answer: type[Answer], environment: Mapping[st
         raise UndeterminedError(f"{name} answered what cannot be read: {said[-_LAST_WORDS:]}") from None
 
 
-def output(command: list[str], environment: Mapping[str, str], timeout: float) -> str:
-    """What a program prints; UndeterminedError with its last words when it fails or takes too long."""
+def output(command: list[str], environment: Mapping[str, str], timeout: float, good: frozenset[int] = GOOD) -> str:
+    """What a program prints; UndeterminedError with its last words when it fails or takes too long.
+
+    good:  exit codes that are no failure
+    """
     shown = " ".join(command[:4])
     try:
         done = subprocess.run(
@@ -44,7 +48,7 @@ def output(command: list[str], environment: Mapping[str, str], timeout: float) -
         )
     except subprocess.TimeoutExpired:
         raise UndeterminedError(f"{shown} did not end within {timeout:g} s") from None
-    if done.returncode:
+    if done.returncode not in good:
         raise UndeterminedError(f"{shown} failed: {(done.stderr or done.stdout).strip()[-_LAST_WORDS:]}")
     return done.stdout
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -101,8 +100,8 @@ async def count(seconds: float, operations: Callable[[], int]) -> Taken:
 @contextmanager
 def files_of_a_run(clock: Clock, wanted: bool) -> Iterator[Hub]:
     """The sinks of a run, writing into a directory that is removed afterwards; or none."""
-    with TemporaryDirectory() as directory:
-        setting = Setting(clock=clock, anchor=clock.anchor(), stream=StringIO(), directory=Path(directory))
+    with TemporaryDirectory() as directory, Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        setting = Setting(clock=clock, anchor=clock.anchor(), stream=nowhere, directory=Path(directory))
         hub = Hub(sinks_of(setting) if wanted else [], clock)
         try:
             yield hub

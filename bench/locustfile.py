@@ -11,16 +11,17 @@ import random
 import time
 
 import psycopg
-from locust import User, constant_throughput, task
+from locust import User, constant, constant_throughput, task
 
 ACCOUNTS = 100_000
+RATE = os.environ["BENCH_USER_RATE"]
 SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = %s"
 
 
 class Client(User):
     """One connection."""
 
-    wait_time = constant_throughput(float(os.environ["BENCH_USER_RATE"]))
+    wait_time = constant_throughput(float(RATE)) if RATE else constant(0)
 
     def on_start(self) -> None:
         """Connect."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -35,9 +36,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grown:
-    """Resident memory second by second, in 10^6 bytes, and how many operations were done meanwhile."""
+    """Second by second: resident memory in 10^6 bytes, and Python's objects in use; how many operations in all."""
 
     operations: int
+    blocks: list[int] = field(default_factory=list)
     resident_mb: list[float] = field(default_factory=list)
 
 
@@ -48,6 +50,7 @@ async def stretch(asked: Stretch) -> Grown:
     load = Load(port=asked.port, workload="select-only", clients=64, seconds=asked.seconds)
     metrics = PrometheusSink(0, (), dict)
     found: list[float] = []
+    blocks: list[int] = []
     async with running(engine, stream(rate=f"{RATE}/s", connections=64), load, clock) as recorder:
         for second in range(asked.warm_up + asked.seconds):
             await asyncio.sleep(1)
@@ -56,8 +59,9 @@ async def stretch(asked: Stretch) -> Grown:
                 await metrics.render()
             if second >= asked.warm_up:
                 found.append(resident_mb())
+                blocks.append(sys.getallocatedblocks())
     only_successes(recorder)
-    return Grown(operations=recorder.offered, resident_mb=found)
+    return Grown(operations=recorder.offered, resident_mb=found, blocks=blocks)
 
 
 def slope(values: Sequence[float]) -> float:
@@ -68,12 +72,10 @@ def slope(values: Sequence[float]) -> float:
 
 
 def memory(quick: bool) -> Iterator[Row]:
-    """One stretch; its second half must tell the same as the whole."""
+    """One stretch, after as long a warm-up: allocators take a while to have all that they will ever need."""
     asked_s = 30 if quick else 120
     with stand_in() as port:
-        grown = call(
-            "memory", Stretch(port=port, warm_up=asked_s // 3, seconds=asked_s), Grown, _LOGIN, 2 * asked_s + 60
-        )
+        grown = call("memory", Stretch(port=port, warm_up=asked_s, seconds=asked_s), Grown, _LOGIN, 2 * asked_s + 60)
     seen = grown.resident_mb
     figures = {
         "seconds": [float(len(seen))],
@@ -81,5 +83,6 @@ def memory(quick: bool) -> Iterator[Row]:
         "first MB": [seen[0]],
         "last MB": [seen[-1]],
         "last - first MB": [seen[-1] - seen[0]],
+        "Python's objects in use, more an hour": [slope([float(number) for number in grown.blocks]) * 3600],
     }
     yield measured(f"memory at {RATE}/s after warm-up", [slope(seen) * 3600], "MB/h", SLOPE, figures)

@@ -47,16 +47,17 @@ def pgbench(place: Place, workload: str, clients: int, seconds: int, environment
 
 
 def sysbench_command(
-    place: Place, clients: int, seconds: int, rate: float, environment: Mapping[str, str]
+    place: Place, clients: int, seconds: int, rate: float | None, environment: Mapping[str, str]
 ) -> list[str]:
     """sysbench with the same statement as select-only, prepared."""
-    return [
+    command = [
         program("sysbench"), str(_HERE / "select_only.lua"), "--db-driver=pgsql", "--pgsql-host=127.0.0.1",
         f"--pgsql-port={place.port}", f"--pgsql-user={environment['PGUSER']}",
         f"--pgsql-db={environment['PGDATABASE']}",
         f"--pgsql-password={environment['PGPASSWORD']}", f"--threads={clients}", f"--time={seconds}", "--events=0",
-        f"--rate={rate:g}", "run",
+        "run",
     ]  # fmt: skip
+    return command if rate is None else [*command[:-1], f"--rate={rate:g}", "run"]
 
 
 def sysbench_rate(report: str) -> float:
@@ -77,9 +78,9 @@ def locust_command(clients: int, seconds: int) -> list[str]:
     ]  # fmt: skip
 
 
-def locust_environment(place: Place, clients: int, rate: float) -> dict[str, str]:
-    """What the user in ``locustfile.py`` reads."""
-    return {"BENCH_PORT": str(place.port), "BENCH_USER_RATE": f"{rate / clients:g}"}
+def locust_environment(place: Place, clients: int, rate: float | None) -> dict[str, str]:
+    """What the user in ``locustfile.py`` reads; without a rate it never waits."""
+    return {"BENCH_PORT": str(place.port), "BENCH_USER_RATE": "" if rate is None else f"{rate / clients:g}"}
 
 
 def locust_rate(report: str) -> float:

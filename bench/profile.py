@@ -16,8 +16,8 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 import uvloop
@@ -32,7 +32,7 @@ from chaosbench.engine.source import Book, ClosedSource
 from chaosbench.model.scenario import Windows
 from chaosbench.pgbench import READ
 from chaosbench.recorder.recorder import Recorder
-from chaosbench.workload import Calls, Running
+from chaosbench.workload import Running
 
 ROUNDS, REPEATS, CLIENTS, TURNS = 15, 50_000, 8, 25
 _SLICE_S = 0.2
@@ -78,26 +78,18 @@ def pieces(connection: Any) -> dict[str, Callable[[], object]]:
     source = ClosedSource(Book("load", workload, recorder), workload, random.Random(1), clock, 0.0)
     source.begin()
     (tally,) = recorder.operations()
-    session, attempt, now = Calls((_finished,)), Attempt(), clock.now
+    now = clock.now
     began = now()
 
     def record() -> None:
         tally.record_ok(began, began + 100, began + 1_000_000)
 
-    def call() -> None:
-        cast("Coroutine[Any, Any, None]", session.run(0, attempt)).close()
-
     return {
         "the next operation: which, when it is meant to start, where it counts": source.ready,
         "is the connection still there?": connection.is_closed,
-        "calling the workload": call,
         "two readings of the clock": lambda: (now(), now()),
         "recording: noted, and folded in with others": record,
     }
-
-
-async def _finished(attempt: Attempt) -> None:
-    return None
 
 
 def cost_us(call: Callable[[], object]) -> float:
@@ -213,7 +205,7 @@ async def measure(port: int) -> list[tuple[str, float, float | None]]:
     return [
         *((name, alone[name], placed[name]) for name in parts),
         (
-            "the worker's own loop: attempt, guard against errors, names (the rest)",
+            "the rest: the worker's loop, two coroutines more between it and the driver",
             whole - plain - sum(alone.values()),
             None,
         ),

@@ -12,6 +12,7 @@ from chaosbench.events import Event, Kind
 from chaosbench.model.scenario import Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import LAG_LIMIT_NS, Lag, Recorder, window_data
+from chaosbench.recorder.tally import NOTED_MOST
 
 KINDS = (("load", "select", OpClass.READ), ("load", "update", OpClass.WRITE), ("canary", "insert", OpClass.WRITE))
 MS = 1_000_000
@@ -213,3 +214,43 @@ def test_a_late_loop_makes_the_moment_suspect() -> None:
     assert lag.record(LAG_LIMIT_NS)
     assert (lag.suspects, lag.suspect_ns) == (1, LAG_LIMIT_NS)
     assert lag.histogram.total == 2
+
+
+def test_nobody_sees_that_acknowledgements_are_folded_in_together():
+    bench = Bench()
+    read, update = (bench.recorder.tally(*kind) for kind in KINDS[:2])
+    for number in range(NOTED_MOST - 1):
+        read.record_ok(bench.now_ns, bench.now_ns, bench.now_ns + number)
+    assert len(read.track.noted) == NOTED_MOST - 1, "they are only noted"
+    assert read.ok == NOTED_MOST - 1
+    assert not read.track.noted
+    for _ in range(NOTED_MOST):
+        update.record_ok(bench.now_ns, bench.now_ns, bench.now_ns)
+    assert not update.track.noted, "a full list is folded in without being asked"
+    assert update.service.total == NOTED_MOST
+
+
+def test_a_gap_is_known_when_the_operation_after_it_ends_badly():
+    bench = Bench()
+    update = bench.recorder.tally(*KINDS[1])
+    begin_ns = bench.now_ns
+    update.record_ok(begin_ns, begin_ns, begin_ns)
+    bench.now_ns += NS
+    update.record_ok(bench.now_ns, bench.now_ns, bench.now_ns)
+    bench.recorder.bad(update, Outcome.FAILED, "x", begin_ns, begin_ns, bench.now_ns)
+    (window,) = bench.recorder.windows()
+    assert window.longest_gap == (begin_ns, bench.now_ns)
+
+
+def test_whoever_watches_an_outage_hears_of_each_acknowledgement_at_once():
+    bench = Bench()
+    update = bench.recorder.tally(*KINDS[1])
+    update.record_ok(bench.now_ns, bench.now_ns, bench.now_ns)
+    outage = bench.recorder.watch(bench.now_ns)
+    update.record_ok(bench.now_ns, bench.now_ns, bench.now_ns + 5)
+    assert outage.last_ack_ns == bench.now_ns + 5, "the canary's acknowledgements come beside these, in order"
+    bench.recorder.unwatch(outage)
+    update.record_ok(bench.now_ns, bench.now_ns, bench.now_ns + 9)
+    assert bench.recorder.outages == ()
+    assert update.ok == 3
+    assert outage.last_ack_ns == bench.now_ns + 5
