@@ -52,7 +52,7 @@ async def until(condition: object, seconds: float = 30) -> None:
         ("replica", "walreceiver", r"^postgres: .*walreceiver"),
         ("replica", "startup", r"^postgres: .*startup"),
         ("replica", r"rejoin\.py", r"rejoin\.py"),
-        ("etcd", "etcd", r"^etcd "),
+        ("etcd", "etcd", r"^etcd( |$)"),  # what it is told it reads from its environment
         ("pgpool", "pgpool", r"^pgpool -|bin/pgpool -"),
     ],
     ids=lambda value: value if value.isalpha() else "",
