@@ -44,7 +44,7 @@ import pytest
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_lab
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.unsettled, pytest.mark.proof]
 
 ROOT = Path(__file__).parents[2]
 LIMITS_NS = (25_000_000, 50_000_000)
