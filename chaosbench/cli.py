@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosbench import __version__, cli_lab, cli_results
-from chaosbench.cli_lab import add_lab, chosen_lab, say
+from chaosbench.cli_lab import add_lab, chosen_lab, on_a_loop, say
 from chaosbench.errors import ChaosbenchError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.dry_run:
         seed = options.seed if series is None else series.record.seed
-        return _rehearse(scenarios, _seed(seed, file.seed), options)
+        return on_a_loop(_rehearse(scenarios, _seed(seed, file.seed), options))
     if options.samples:
         from chaosbench.sinks.samples_file import require_pyarrow
 
@@ -165,17 +165,12 @@ def _run(options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.Namespace) -> int:
-    import asyncio
-
+async def _rehearse(scenarios: Sequence[Scenario], seed: int, options: argparse.Namespace) -> int:
     from chaosbench.cluster.docker import DockerCluster
     from chaosbench.scenarios.rehearsal import rehearse
 
-    async def on_the_lab() -> int:
-        async with DockerCluster.at(chosen_lab(options)) as cluster:
-            return await rehearse(scenarios, cluster, seed, options.trial, say)
-
-    return asyncio.run(on_the_lab())
+    async with DockerCluster.at(chosen_lab(options)) as cluster:
+        return await rehearse(scenarios, cluster, seed, options.trial, say)
 
 
 def _seed(*given: int | None) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     # argparse gives subparsers a type only in its stubs, and only by a private name.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+T = TypeVar("T")
 
 
 def add_parsers(commands: Commands) -> None:
@@ -32,6 +35,13 @@ def chosen_lab(options: argparse.Namespace) -> Path:
 def say(line: str) -> None:
     """A line for the person at the terminal."""
     print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+def on_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end. asyncio is imported only now: that takes 40 ms, and ``--help`` needs none of it."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def _heal_parser(commands: Commands) -> None:
@@ -60,40 +70,32 @@ def _lab_parser(commands: Commands) -> None:
 
 
 def _heal(options: argparse.Namespace) -> int:
-    import asyncio
-
     from chaosbench.rescue import heal
 
-    return asyncio.run(heal(chosen_lab(options), say))
+    return on_a_loop(heal(chosen_lab(options), say))
 
 
 def _lab_up(options: argparse.Namespace) -> int:
-    import asyncio
-
     from chaosbench import lab
 
-    asyncio.run(lab.up(chosen_lab(options), say))
+    on_a_loop(lab.up(chosen_lab(options), say))
     if options.monitoring:
         from chaosbench import monitoring
 
-        asyncio.run(monitoring.up(chosen_lab(options), say))
+        on_a_loop(monitoring.up(chosen_lab(options), say))
     return 0
 
 
 def _lab_down(options: argparse.Namespace) -> int:
-    import asyncio
-
     from chaosbench import lab
 
-    asyncio.run(lab.down(chosen_lab(options), say, volumes=options.volumes))
+    on_a_loop(lab.down(chosen_lab(options), say, volumes=options.volumes))
     return 0
 
 
 def _lab_status(options: argparse.Namespace) -> int:
-    import asyncio
-
     from chaosbench import lab
 
-    status = asyncio.run(lab.status(chosen_lab(options)))
+    status = on_a_loop(lab.status(chosen_lab(options)))
     say(lab.render(status))
     return status.exit_code

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from chaosbench.model.containers import ContainerSpan
 from chaosbench.model.report import Summary
-from chaosbench.report.intervals import MOST_BINS
+from chaosbench.report.intervals import bin_width
 from chaosbench.report.wording import quantity
 
 MIB = 2**20
@@ -38,7 +39,7 @@ def read_containers(path: Path, seconds: float) -> tuple[ContainerTimeline, ...]
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ()
-    width = max(1.0, seconds / MOST_BINS)
+    width = bin_width(seconds)
     found: dict[str, dict[int, list[tuple[float | None, float | None]]]] = defaultdict(lambda: defaultdict(list))
     for at_s, member, cores, memory in _told(lines):
         found[member][int(at_s / width)].append((cores, memory))
@@ -67,7 +68,7 @@ def _told(lines: Iterable[str]) -> Iterator[tuple[float, str, float | None, floa
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return fmean(known) if known else None
 
 
 def container_rows(summary: Summary) -> list[tuple[str, ...]]:

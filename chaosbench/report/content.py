@@ -17,7 +17,8 @@ from chaosbench.report.folding import (
     timeline,
 )
 from chaosbench.report.intervals import read_intervals
-from chaosbench.report.reading import CONTAINERS, RunResults, SeriesResults
+from chaosbench.report.reading import RunResults, SeriesResults
+from chaosbench.sinks.containers_file import CONTAINERS
 
 _IN_SECONDS = ("rto", "write_gap", *PHASES, "redundancy", "degraded_tail")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from chaosbench.errors import UsageError
 from chaosbench.histogram import CELLS, Histogram
 
-MOST_BINS = 600
+_MOST_BINS = 600
 _SILENCE_S = 0.5
 _TAG = "Tag="
 _COOKIES = (0x1C849304, 0x1C849303)
@@ -48,13 +48,18 @@ class Intervals:
     totals: dict[str, Histogram] = field(default_factory=dict)
 
 
+def bin_width(seconds: float) -> float:
+    """How long a bin of a measurement of so many seconds is: a second, or more where a page could not show all."""
+    return max(1.0, seconds / _MOST_BINS)
+
+
 def read_intervals(path: Path, seconds: float, tags: Collection[str] = ()) -> Intervals:
     """The log of a measurement of so many seconds; only these tags, if any are named.
 
     UsageError when a line is not what chaosbench writes. The last line may have
     been cut short when the run was killed; it is then left out.
     """
-    width = max(1.0, seconds / MOST_BINS)
+    width = bin_width(seconds)
     found = Intervals()
     with path.open(encoding="ascii") as lines:
         for tag, start_s, end_s, most_us, encoded in _parsed(path, lines):

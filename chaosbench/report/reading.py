@@ -15,7 +15,7 @@ from chaosbench.model.trials import SeriesRecord, TrialsReport, TrialState
 from chaosbench.results import SUMMARY
 from chaosbench.scenarios.series_files import SERIES, TRIALS
 
-INTERVALS, EVENTS, CONTAINERS = "intervals.hlog", "events.jsonl", "containers.jsonl"
+INTERVALS, EVENTS = "intervals.hlog", "events.jsonl"
 
 T = TypeVar("T")
 

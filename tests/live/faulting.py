@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,14 @@ CLOCK = Clock()
 async def target_of(fault: Injector, cluster: DockerCluster) -> Member:
     """The member that the fault's target means now; a busy machine is given time to tell."""
     return resolve(fault.target, fault, await await_healthy(cluster, CLOCK, 60), random.Random(1))[0]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for it, and fail when it does not come about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.3)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from chaosbench.model.cluster import Address, Member, Role
 from chaosbench.model.faults import Need
 from chaosbench.scenarios.loader import load
 from tests.live.conftest import docker, helpers_of, sql
+from tests.live.faulting import until
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
@@ -91,14 +92,6 @@ async def test_a_replica_cut_from_its_leader(cluster: DockerCluster):
     assert connect(replica, leader.name, 5432) == OPEN
     await until(lambda: sql(replica, f"SELECT pg_last_wal_receive_lsn() > '{reached}'") == "t")
     assert helpers_of(replica) == []
-
-
-async def until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.3)
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
-import time
 
 import pytest
 
@@ -19,6 +17,7 @@ from chaosbench.injectors.stop import Stop
 from chaosbench.injectors.targets import resolve
 from chaosbench.model.cluster import Member
 from tests.live.conftest import container_state, docker
+from tests.live.faulting import until
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio]
 
@@ -34,14 +33,6 @@ def processes(member: Member, pattern: str) -> dict[str, str]:
     """The machine's ids of a container's processes whose command line matches, to the first letter of their state."""
     rows = [line.split(None, 2) for line in docker("top", member.container_id, "-eo", "pid,stat,args").splitlines()[1:]]
     return {pid: state[0] for pid, state, command in rows if re.search(pattern, command)}
-
-
-async def until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.3)
 
 
 @pytest.mark.parametrize(
