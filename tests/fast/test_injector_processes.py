@@ -111,6 +111,12 @@ def test_one_that_is_gone_keeps_no_other_from_being_hit(sleeper: Process):
     assert act("KILL", "999999999:1", sleeper.handle)[sleeper.handle] in ("Z", "gone")
 
 
+def test_a_shell_that_fell_with_its_container_has_done_its_work():
+    assert states(Executed(137, "7:2902093 Z\n")) == {}, "what it printed holds no more"
+    with pytest.raises(FaultError, match="cannot be signalled: kill: not permitted"):
+        states(Executed(1, "kill: not permitted\n"))
+
+
 class Inside:
     """What runs in the fake members, and which of it is stopped."""
 
