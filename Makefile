@@ -9,7 +9,7 @@ PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-browser test-live proof unsettled check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
+.PHONY: run test test-fast test-browser test-live proof check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
@@ -26,12 +26,7 @@ test-live: lab-up browser
 	$(PYTEST) -m "live and not proof" $(ARGS)
 
 proof: lab-up
-	$(PYTEST) -m "proof and not unsettled" $(ARGS)
-
-# What does not pass every time yet, and so does not gate: the independent probers, each of which is compared by its
-# longest gap, even when that is not the outage but a later one of its own sessions.
-unsettled: lab-up
-	$(PYTEST) -m unsettled $(ARGS)
+	$(PYTEST) -m proof $(ARGS)
 
 check: venv
 	.venv/bin/ruff check .

@@ -5,7 +5,10 @@ no shared code). All write through Pgpool and stamp CLOCK_MONOTONIC. Whose outag
 several connections, and the outage is that of all of them together: the longest stretch in which *none* of its writes
 was acknowledged. A single connection's is a lottery: when Pgpool has found a primary it lets its clients in one after
 the other, and when a primary shuts down it ends their sessions one after the other. For chaosbench that is
-`no_write_from_s` to `no_write_to_s`, over the load's writes and the canary's.
+`no_write_from_s` to `no_write_to_s`, over the load's writes and the canary's; for a prober the stretch that overlaps
+that most. A prober can have a longer one later: after a switchover Pgpool may end its two sessions once more (5.2 s,
+while chaosbench's went on). That one is no outage of the cluster if rows say so: they must lie in it so close together
+that none of the stretches between them is as long as the outage. If they do not, chaosbench missed the worst of it.
 
 No container has a CPU quota meanwhile. With the lab's, each process that has used it up stands still for up to 90 ms of
 every 100, at the very moment when all clients come back, and what two witnesses disagree about is that.
@@ -15,12 +18,16 @@ within the disagreement of the two probers where that is larger: the greatest in
 draw of a lottery whose prize is being let in first. Letting one client in costs Pgpool 50 ms of a core; a client that
 it takes in while it changes its primary waits for whole seconds.
 
-Two things are settled by the rows themselves, read on the new leader and stamped by PostgreSQL's own clock:
+The rows settle the rest. They are read on the new leader and were stamped by PostgreSQL's own clock:
 
 - A write takes its time. When it became possible, or ceased to be, is known to lie between its execution and its
-  acknowledgement (which waits for the disk, where the probers' do not): the distance is that from this stretch.
+  acknowledgement (which waits for the disk, where the probers' do not): the distance is that from this stretch, which
+  must not be longer than 0.4 s (0.17 s is the longest that was seen).
 - That chaosbench's outage is the *shorter* one is no error. A write that was executed and acknowledged while the
-  probers had none is proof that writes were possible. A longer one, beyond these limits, is an error always.
+  probers had none is proof that writes were possible.
+- A *longer* one can be the blank of the lottery, drawn by chaosbench: in 27 runs once, all of its sessions ended 30 ms
+  before the probers'. That is granted in one of a fault's three runs, up to a second, and only if no row of its own was
+  executed beyond the edges that it tells: then its clients were out, and it did not overlook an acknowledgement.
 """
 
 from __future__ import annotations
@@ -31,6 +38,7 @@ import os
 import subprocess
 import sys
 import time
+from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,11 +52,13 @@ import pytest
 from chaosbench import lab
 from chaosbench.cluster.labfiles import read_lab
 
-pytestmark = [pytest.mark.unsettled, pytest.mark.proof]
+pytestmark = pytest.mark.proof
 
 ROOT = Path(__file__).parents[2]
 LIMITS_NS = (25_000_000, 50_000_000)
 LEAST_NS = 300_000_000
+BLANK_NS = 1_000_000_000
+ACK_NS = 400_000_000
 RUNS = 3
 PROBERS = (1, 2)
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "chaosbench")
@@ -117,6 +127,12 @@ class Run:
             return max(starts) < self.rows[0] <= self.ours[0]
         return max(self.ours[0], *starts) < self.rows[1] <= self.ours[1] < min(ends)
 
+    def proven_longer(self, end: int) -> bool:
+        """None of chaosbench's rows was executed beyond the edge that it tells, and the probers are not far from it."""
+        within = self.rows[0] <= self.ours[0] if end == 0 else self.rows[1] <= self.ours[1]
+        inside = all(self.ours[0] <= one[0] if end == 0 else one[1] <= self.rows[1] for one in self.probers)
+        return within and inside and self.difference(end) <= BLANK_NS
+
     def __str__(self) -> str:
         lasted = " ".join(f"{(to - from_) / 1e9:.3f}" for from_, to in (self.ours, *self.probers))
         return f"{lasted} s; {self.about('start')}; {self.about('end')}"
@@ -133,10 +149,15 @@ class Run:
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_independent_prober_sees_the_same_outage(directory: Path, name: str, tmp_path: Path):
     runs = [one_run(directory, name, tmp_path / str(number)) for number in range(RUNS)]
+    blanks = 0
     for end, limit_ns in enumerate(LIMITS_NS):
         allowed_ns = max(limit_ns, *(run.disagreement(end) for run in runs))
         for run in runs:
-            assert run.difference(end) <= allowed_ns or run.proven_shorter(end), (name, end, str(run))
+            if run.difference(end) <= allowed_ns or run.proven_shorter(end):
+                continue
+            assert run.proven_longer(end), (name, end, str(run))
+            blanks += 1
+    assert blanks <= 1, [str(run) for run in runs]
 
 
 def one_run(directory: Path, name: str, out: Path) -> Run:
@@ -145,28 +166,42 @@ def one_run(directory: Path, name: str, out: Path) -> Run:
     (out / "scenarios.yaml").write_text(YAML.format(name=name, seconds=seconds, fault=fault))
     with chaosbench(directory, out) as process, probing(directory, seconds) as probers:
         print(process.communicate(timeout=seconds + 200)[0])
-        outages = [longest_gap(prober.communicate(timeout=60)[0]) for prober in probers]
+        witnessed = [gaps(prober.communicate(timeout=60)[0]) for prober in probers]
     (path,) = out.glob(f"*-{name}/summary.json")
     ours = outage(json.loads(path.read_text()))
-    run = Run(ours, (outages[0], outages[1]), rows(directory, (ours[0] + ours[1]) // 2))
+    written = rows(directory)
+    for one in witnessed:
+        check_the_longer(one, ours, written)
+    same = [max(one, key=lambda gap: overlap(gap, ours)) for one in witnessed]
+    amid = bisect(written, sum(ours) // 2)
+    run = Run(ours, (same[0], same[1]), (written[amid - 1], written[amid]))
     print(f"{name}: {run}")
-    assert all(to - from_ > LEAST_NS for from_, to in (ours, *outages)), "there was an outage at all"
+    assert all(to - from_ > LEAST_NS for from_, to in (ours, *same)), "there was an outage at all"
+    assert all(ours[end] - run.rows[end] <= ACK_NS for end in range(2)), "an edge that no row was executed near"
     return run
 
 
-def rows(directory: Path, amid_ns: int) -> Outage:
-    """By PostgreSQL's clock, which is this machine's: chaosbench's last row before an instant, its first one after."""
+def overlap(one: Outage, other: Outage) -> int:
+    return min(one[1], other[1]) - max(one[0], other[0])
+
+
+def check_the_longer(witnessed: list[Outage], ours: Outage, written: list[int]) -> None:
+    """A longer gap of a prober's, apart from chaosbench's outage, was the prober's own: rows were written in it."""
+    lasted = ours[1] - ours[0]
+    for start, end in witnessed:
+        if end - start > lasted and overlap((start, end), ours) <= 0:
+            inside = [at for at in written if start < at < end]
+            longest = max(later - earlier for earlier, later in pairwise([start, *inside, end]))
+            print(f"a prober's own gap: {(end - start) / 1e9:.3f} s with {len(inside)} rows, {longest / 1e9:.3f} apart")
+            assert longest < lasted, "chaosbench missed an outage that was longer than its own"
+
+
+def rows(directory: Path) -> list[int]:
+    """When chaosbench's rows were executed, by PostgreSQL's clock, which is this machine's."""
     wall_ns = time.time_ns() - time.monotonic_ns()
-    query = """
-        SELECT max(at) FILTER (WHERE at < amid), min(at) FILTER (WHERE at > amid) FROM (
-            SELECT at FROM chaosbench_canary UNION ALL SELECT at FROM chaosbench_ledger
-        ) AS rows, to_timestamp(%s) AS amid
-    """
+    query = "SELECT at FROM chaosbench_canary UNION ALL SELECT at FROM chaosbench_ledger ORDER BY at"
     with connected(directory) as connection:
-        found = connection.execute(query, [(amid_ns + wall_ns) / 1e9]).fetchone()
-    assert found is not None
-    before, after = (round(at.timestamp() * 1e6) * 1000 - wall_ns for at in found)
-    return before, after
+        return [round(at.timestamp() * 1e6) * 1000 - wall_ns for (at,) in connection.execute(query)]
 
 
 def outage(summary: dict[str, Any]) -> Outage:
@@ -177,11 +212,9 @@ def outage(summary: dict[str, Any]) -> Outage:
     return from_ns, to_ns
 
 
-def longest_gap(lines: str) -> Outage:
-    """The last line is when the prober ended: if it was let in no more, its outage lasts until then."""
-    done = [int(line) for line in lines.splitlines()]
-    _, start, end = max((later - earlier, earlier, later) for earlier, later in pairwise(done))
-    return start, end
+def gaps(lines: str) -> list[Outage]:
+    """Between acknowledgements. The last line is when the prober ended: if it was let in no more, that is a gap too."""
+    return list(pairwise(int(line) for line in lines.splitlines()))
 
 
 @contextmanager
