@@ -63,6 +63,7 @@ def cell(lab: Lab, place: Place, workload: str, clients: int, rounds: int) -> It
             if name == "pgbench":
                 found[name].append(peers.pgbench(place, workload, clients, _SECONDS, lab.environment))
                 continue
+            time.sleep(clients * peers.GOODBYE_S)
             taken = call(name, asked, Taken, lab.environment, _SECONDS + _SPARE_S)
             found[name].append(taken.rate)
             cpu[name].append(taken.cpu_us)

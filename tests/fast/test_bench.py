@@ -18,6 +18,7 @@ from bench.open_loop import lateness_while_free
 from bench.results import Report, Section, Target, Verdict, markdown, measured, merge, ratios, read, write
 from bench.rows import NAMES
 from bench.stand_in import Backend, Server
+from bench.surroundings import Place
 from chaosbench.errors import UndeterminedError
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,29 @@ General statistics:
     total time:                          8.0012s
     total number of events:              8000
 """
+
+
+def test_pgbench_is_given_more_time_until_connecting_leaves_enough(monkeypatch: pytest.MonkeyPatch):
+    report = PGBENCH.format(failed=0)
+    reports = [
+        report[: report.index("latency")],
+        report.replace("31.270", "4500.0"),
+        report.replace("31.270", "5000.0"),
+    ]
+    given: list[str] = []
+
+    def output(command: list[str], environment: object, spare: float) -> str:
+        given.append(command[-1])
+        return reports[len(given) - 1]
+
+    monkeypatch.setattr(peers, "output", output)
+    monkeypatch.setattr(peers, "program", lambda name: name)
+    monkeypatch.setattr("bench.peers.time.sleep", lambda seconds: None)
+    assert peers.pgbench(Place("Pgpool", 1), "select-only", 250, 2, {}) == pytest.approx(3323.861412)
+    assert given == ["--time=5", "--time=10"], "nothing told: twice as long; 10 - 4.5 s are enough"
+    reports[:] = [reports[0]] * 10
+    with pytest.raises(UndeterminedError, match="cannot connect 64 clients within 120 s"):
+        peers.pgbench(Place("Pgpool", 1), "select-only", 64, 2, {})
 
 
 def test_reports_of_others_are_read():
