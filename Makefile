@@ -17,7 +17,7 @@ run: lab-up
 test: test-fast test-browser test-live
 
 test-fast: venv
-	$(PYTEST) -m "not live and not proof and not browser" $(ARGS)
+	$(PYTEST) --numprocesses=auto -m "not live and not proof and not browser" $(ARGS)
 
 test-browser: venv browser
 	$(PYTEST) -m "browser and not live and not proof" $(ARGS)
