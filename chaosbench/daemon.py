@@ -30,6 +30,7 @@ from chaosbench.journal.place import alone
 from chaosbench.observers import live
 from chaosbench.report.command import report_apart
 from chaosbench.rescue import heal_left_behind, journal_of
+from chaosbench.rolling import KEEP_ALL, Keep
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
 from chaosbench.scenarios.preflight import require_faults
@@ -54,6 +55,7 @@ class Request:
     samples:           keep a row of every operation
     keep_going:        go on after a scenario or trial that left the cluster broken
     trial:             of each scenario, only this trial
+    keep:              how long closed parts of result files are kept
     resume:            the series to go on with; then its scenario is the only one
     """
 
@@ -68,6 +70,7 @@ class Request:
     keep_going: bool = False
     trial: int | None = None
     resume: SeriesDirectory | None = None
+    keep: Keep = KEEP_ALL
 
 
 async def run(request: Request, console: Console) -> int:
@@ -115,6 +118,7 @@ async def run(request: Request, console: Console) -> int:
                             trial=request.trial,
                             resume=request.resume,
                             report=report_apart,
+                            keep=request.keep,
                         )
                     )
 

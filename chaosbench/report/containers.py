@@ -13,6 +13,7 @@ from chaosbench.model.containers import ContainerSpan
 from chaosbench.model.report import Summary
 from chaosbench.report.intervals import bin_width
 from chaosbench.report.wording import quantity
+from chaosbench.rolling.reading import lines_of
 
 MIB = 2**20
 HEADS = ("container", "CPU, mean", "max", "memory, mean", "max", "read", "written", "received", "sent")
@@ -35,13 +36,9 @@ class ContainerTimeline:
 
 def read_containers(path: Path, seconds: float) -> tuple[ContainerTimeline, ...]:
     """The file of a measurement of so many seconds, members by name; nothing when there is no such file."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
     width = bin_width(seconds)
     found: dict[str, dict[int, list[tuple[float | None, float | None]]]] = defaultdict(lambda: defaultdict(list))
-    for at_s, member, cores, memory in _told(lines):
+    for at_s, member, cores, memory in _told(lines_of(path)):
         found[member][int(at_s / width)].append((cores, memory))
     return tuple(
         ContainerTimeline(
