@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from chaosbench.rolling import PART, Keep, parts_of
 
@@ -48,26 +50,40 @@ def _pack(part: Path) -> None:
 
 def expire(directory: Path, keep: Keep, now: float) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Delete the oldest closed parts of a directory, whatever file they are of; tells which, and why."""
-    parts = sorted(
-        ((one.stat().st_mtime, one.name, one) for one in directory.iterdir() if PART.fullmatch(one.name)),
-        key=lambda part: part[:2],
-    )
+    parts = sorted(_closed(directory))
     if keep.age is not None:
-        old = [part for part in parts if now - part[0] > keep.age]
+        old = [part for part in parts if now - part.closed > keep.age]
         parts = parts[len(old) :]
         if old:
-            yield f"older than {keep.age / 3600:g} h", tuple(_remove(one) for _, _, one in old)
+            yield f"older than {keep.age / 3600:g} h", _removed(old)
     if keep.size is None:
         return
-    sizes = [one.stat().st_size for _, _, one in parts]
-    over, number = sum(sizes) - keep.size, 0
+    over, number = sum(part.size for part in parts) - keep.size, 0
     while over > 0 and number < len(parts):
-        over -= sizes[number]
+        over -= parts[number].size
         number += 1
     if number:
-        yield f"more than {keep.size / 1e6:g} MB", tuple(_remove(one) for _, _, one in parts[:number])
+        yield f"more than {keep.size / 1e6:g} MB", _removed(parts[:number])
 
 
-def _remove(part: Path) -> str:
-    part.unlink(missing_ok=True)
-    return part.name
+class _Closed(NamedTuple):
+    """A closed part: when it was closed (seconds since the epoch), its name and size."""
+
+    closed: float
+    name: str
+    size: int
+    path: Path
+
+
+def _closed(directory: Path) -> Iterator[_Closed]:
+    for one in directory.iterdir():
+        if PART.fullmatch(one.name):
+            with suppress(FileNotFoundError):  # the thread of another file deletes in here too
+                stat = one.stat()
+                yield _Closed(stat.st_mtime, one.name, stat.st_size, one)
+
+
+def _removed(parts: Sequence[_Closed]) -> tuple[str, ...]:
+    for part in parts:
+        part.path.unlink(missing_ok=True)
+    return tuple(part.name for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from pathlib import Path
 from chaosbench.clock import NS
 from chaosbench.rolling import News, Rolled, part_of, parts_of
 from chaosbench.rolling.packing import expire, pack_all
+
+log = logging.getLogger(__name__)
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What a full disk says. Every other error is one of the file itself, and is raised."""
@@ -153,9 +156,12 @@ class RollingFile:
 
     def _tidy(self, now: float) -> None:
         """In the thread: compress what is closed, then delete what is too old or too much."""
-        pack_all(self.path)
-        for why, parts in expire(self.path.parent, self._rolled.keep, now):
-            self._news.append(News(self.path.name, "removed", parts=parts, why=why))
+        try:
+            pack_all(self.path)
+            for why, parts in expire(self.path.parent, self._rolled.keep, now):
+                self._news.append(News(self.path.name, "removed", parts=parts, why=why))
+        except OSError as error:
+            log.warning("closed parts of %s: %s", self.path, error)
 
 
 def opened(path: Path) -> FileIO:

@@ -2,8 +2,8 @@
 
 In the first hour there is a line a second. After it there is one a minute, and
 by the second again from a fault's injection, or the beginning of errors, until
-10 s after both are over: an hour of such seconds a day, the rest of them in
-tens. What is merged is merged exactly: counts add up, so a line of a minute says
+10 s after both are over: 3,600 such lines at once and as many more a day, beyond
+that one every 10 s. What is merged is merged exactly: counts add up, so a line of a minute says
 what its sixty would have said together, and only when within it is lost.
 """
 
@@ -19,6 +19,7 @@ AFTER_NS = 10 * NS
 QUIET_NS, SPARED_NS = 60 * NS, 10 * NS
 """Between two lines when nothing happens; and when something does, but the day's hour is used up."""
 ALLOWANCE_NS = 3600 * NS
+"""Lines by the second after the first hour, as time: so many are saved up, and so many come back in a day."""
 DAY_NS = 86_400 * NS
 _SLACK_NS = NS // 4
 """Ticks come about once a second; one that is a little early still counts."""
@@ -67,7 +68,7 @@ class Grain:
             self._left_ns -= self._refill(waited_ns)
             return False
         if step_ns == 0:
-            self._left_ns -= waited_ns
+            self._left_ns -= NS
         self._last_ns = now_ns
         return True
 
