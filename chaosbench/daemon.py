@@ -2,7 +2,8 @@
 
 What an earlier run left behind is healed first. The first SIGINT, SIGTERM or
 SIGHUP ends the measurement, heals every fault and reports what there is; the
-second skips the report, never the healing. What nobody can catch, the guard heals.
+second skips the report, never the healing. What nobody can catch, the guard heals. A service has no terminal that
+could be closed: there a SIGHUP changes nothing, and that is said.
 """
 
 from __future__ import annotations
@@ -37,11 +38,14 @@ from chaosbench.scenarios.preflight import require_faults
 from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series_files import SeriesDirectory
+from chaosbench.scenarios.stopping import stopped
 from chaosbench.scenarios.turns import Run, scenarios_in_turn
+from chaosbench.service import HANGUP, is_service, served
 from chaosbench.sinks import Sink
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.page.sink import PageSink
 from chaosbench.sinks.prometheus import PrometheusSink
+from chaosbench.wall_clock import Step, WallClock
 
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -105,8 +109,10 @@ async def run(request: Request, console: Console) -> int:
             async with (
                 guarded(journal, request.lab, clock, warn),
                 _watched_live(cluster, bench, request, console),
+                _wall_clock_watched(bench),
+                served(hub, clock, bench.stop),
             ):
-                with _stop_on_signals(bench.stop, console):
+                with _stop_on_signals(bench.stop, hub, console):
                     return await scenarios_in_turn(
                         Run(
                             bench=bench,
@@ -164,6 +170,20 @@ async def _watched_live(
         await metrics.stop()
 
 
+@asynccontextmanager
+async def _wall_clock_watched(bench: Bench) -> AsyncIterator[None]:
+    """Steps of the wall clock are told while the run lasts."""
+
+    def tell(step: Step) -> None:
+        bench.hub.say(Kind.CLOCK_STEPPED, by_s=step.by_s, offset_s=step.offset_s)
+
+    watching = asyncio.create_task(WallClock(bench.clock, bench.anchor).watch(tell), name="wall clock")
+    try:
+        yield
+    finally:
+        await stopped(watching)
+
+
 @contextmanager
 def _scheduled_first() -> Iterator[None]:
     """Ask the kernel to run this process before what it measures, where that is allowed (root, CAP_SYS_NICE).
@@ -185,12 +205,16 @@ def _scheduled_first() -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals(stop: asyncio.Event, console: Console) -> Iterator[None]:
-    """The first signal asks for an early end; the second cancels, and cancelling heals."""
+def _stop_on_signals(stop: asyncio.Event, hub: Hub, console: Console) -> Iterator[None]:
+    """The first signal asks for an early end; the second cancels, and cancelling heals. A service hears no SIGHUP."""
     loop = asyncio.get_running_loop()
+    no_terminal = is_service()
     task = asyncio.current_task()
 
     def received(number: signal.Signals) -> None:
+        if number is signal.SIGHUP and no_terminal:
+            hub.say(Kind.WARNING, text=HANGUP)
+            return
         if number is signal.SIGHUP:
             _let_go_of_terminal()
         again = stop.is_set()

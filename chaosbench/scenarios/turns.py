@@ -6,7 +6,6 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -108,7 +107,8 @@ async def _report(path: Path, run: Run) -> None:
 
 
 def _directory(scenario: Scenario, run: Run) -> RunDirectory:
-    return RunDirectory.make(run.out, datetime.now(UTC), scenario.name)
+    bench = run.bench
+    return RunDirectory.make(run.out, bench.anchor.date(bench.clock.now()), scenario.name)
 
 
 def _new_series(scenario: Scenario, run: Run) -> SeriesDirectory:

@@ -176,8 +176,8 @@ def _parts_removed(data: Data) -> Saying:
 
 def _clock_stepped(data: Data) -> Saying:
     way = "forward" if data["by_s"] > 0 else "back"
-    text = f"the wall clock was set {way} by {abs(data['by_s']):,.3f} s: no measure depends on it, and dates stay "
-    return Saying(text + f"those of the run's beginning (it says {data['offset_s']:+,.3f} s now)", "warn", lasting=True)
+    text = f"the wall clock jumped {way} by {abs(data['by_s']):,.3f} s: measures and dates of this run do not follow it"
+    return Saying(f"{text} (it is {data['offset_s']:+,.3f} s off them now)", "warn", lasting=True)
 
 
 def _scenario_finished(data: Data) -> Saying:
