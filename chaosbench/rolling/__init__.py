@@ -14,13 +14,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from chaosbench.errors import UsageError
 from chaosbench.units import parse_duration, parse_size
-
-if TYPE_CHECKING:
-    from chaosbench.rolling.writer import RollingFile
 
 PART = re.compile(r"(?P<stem>[a-z]+)-(?P<number>\d{4,})(?P<suffix>\.(?:jsonl|hlog|parquet))(?P<packed>\.gz)?")
 """The name of a part that is closed."""
@@ -77,6 +74,14 @@ class News:
     why: str = ""
 
 
+class Told(Protocol):
+    """A file that tells what happens to it."""
+
+    def news(self) -> list[News]:
+        """What has happened since the last call."""
+        ...
+
+
 @dataclass(slots=True)
 class Rolled:
     """What the files of one directory share.
@@ -88,7 +93,7 @@ class Rolled:
     limits: Limits = Limits()
     keep: Keep = Keep()
     date: Callable[[int], float] = field(default=lambda at_ns: at_ns / 1e9)
-    files: list[RollingFile] = field(default_factory=list)
+    files: list[Told] = field(default_factory=list)
 
     def news(self) -> list[News]:
         """What has happened to the files since the last call."""

@@ -60,7 +60,7 @@ def _progress(setting: Setting) -> Sink:
 
 
 def _samples(setting: Setting) -> Sink | None:
-    return SamplesFile(setting.directory / SAMPLES, setting.anchor) if setting.samples else None
+    return SamplesFile(setting.directory / SAMPLES, setting.anchor, setting.rolled) if setting.samples else None
 
 
 SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {

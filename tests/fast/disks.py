@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosbench.rolling import writer
+from chaosbench.rolling import patient, writer
 
 
 class SmallDisk:
@@ -16,12 +16,13 @@ class SmallDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
         self.room = room
-        monkeypatch.setattr(writer, "opened", lambda path: _File(path, self))
+        monkeypatch.setattr(writer, "opened", lambda path: _File(path, self, "a"))
+        monkeypatch.setattr(patient, "FileIO", lambda path, mode: _File(path, self, mode))
 
 
 class _File(FileIO):
-    def __init__(self, path: Path, disk: SmallDisk) -> None:
-        super().__init__(path, "a")
+    def __init__(self, path: Path, disk: SmallDisk, mode: str) -> None:
+        super().__init__(path, mode)
         self._disk = disk
 
     def write(self, data: memoryview) -> int:  # type: ignore[override]
