@@ -16,7 +16,9 @@ from chaosbench.rolling.writer import NO_ROOM, PROBE_NS
 class PatientFile(RawIOBase):
     """What is written into it arrives whole and in order, however long that takes; until :meth:`give_up`.
 
+    probe_s:  how often is tried whether there is room
     full:  since when a write waits for room, on the run's clock
+    torn:  whether a write was given up: what is in the file is not whole
     news:  hears when that begins and when it ends; called by the thread that writes
     """
 
@@ -28,6 +30,8 @@ class PatientFile(RawIOBase):
         self._news = news
         self._gave_up = Event()
         self.full: int | None = None
+        self.torn = False
+        self.probe_s = PROBE_NS / NS
 
     def give_up(self) -> None:
         """Wait no longer: a write that waits for room raises OSError, and so does every later one that would."""
@@ -50,6 +54,7 @@ class PatientFile(RawIOBase):
                 left = left[self._file.write(left) or 0 :]
             except OSError as error:
                 if error.errno not in NO_ROOM:
+                    self.torn = True
                     raise
                 self._wait(error)
                 continue
@@ -67,5 +72,6 @@ class PatientFile(RawIOBase):
         if self.full is None:
             self.full = self._now()
             self._news(News(self._name, "full", self.full, why=error.strerror or str(error)))
-        if self._gave_up.wait(PROBE_NS / NS):
+        if self._gave_up.wait(self.probe_s):
+            self.torn = True
             raise error

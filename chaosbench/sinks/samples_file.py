@@ -1,10 +1,11 @@
 """``samples.parquet``: one row an operation, for whoever wants to redo the figures (``chaosbench run --samples``).
 
-What the columns are is said in ``samples_columns.py``. Rows are in the order in which the operations ended. The file's own metadata
-say when the measurement began and whether the rows are ``complete``. Memory is
-bounded: the loop hands over a second's rows at a time, a thread turns them
-into columns in small pieces, and row groups are written as they fill. After
-:data:`PART_BYTES` the file is closed as ``samples-0001.parquet``, and the next begun.
+What the columns are is said in ``samples_columns.py``. Rows are in the order
+in which the operations ended. The file's own metadata say when the measurement
+began and whether the rows are ``complete``. Memory is bounded: the loop hands
+over a second's rows at a time, a thread turns them into columns in small pieces,
+and row groups are written as they fill. After :data:`PART_BYTES` the file is
+closed as ``samples-0001.parquet``, and the next begun.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class _Writer:
         self._news: deque[News] = deque(maxlen=1000)
         self._lost = self._lost_told = self._number = 0
         self._now = time.monotonic_ns
-        self._open()
+        self._raw = self._opened()
+        self._file: Any = None
         rolled.files.append(self)
         self._queue: SimpleQueue[tuple[int, Sequence[Sample]] | None] = SimpleQueue()
         self._waiting = 0
@@ -138,6 +140,7 @@ class _Writer:
 
     def join(self) -> None:
         """Wait for the file's end; raises what the thread met."""
+        self._thread.join(2 * self._raw.probe_s)
         if self._raw.full is not None:
             self._raw.give_up()
         self._thread.join(_CLOSING_S)
@@ -157,12 +160,16 @@ class _Writer:
         lost, self._lost_told = self._lost - self._lost_told, self._lost
         self._news.append(replace(news, lost=lost) if news.what == "room" else news)
 
-    def _open(self) -> None:
-        self._raw = PatientFile(self._path, self._now, self._heard)
+    def _opened(self) -> PatientFile:
+        return PatientFile(self._path, self._now, self._heard)
+
+    def _begin(self) -> None:
+        """In the thread: the first bytes are written here, and may have to wait for room."""
         self._file = self._parquet.ParquetWriter(self._raw, self._schema, compression="zstd")
 
     def _run(self) -> None:
         try:
+            self._begin()
             self._write_all()
         except Exception as error:  # told at the next tick, by whoever may end the sink
             self._error = error
@@ -203,7 +210,8 @@ class _Writer:
         os.utime(part, (now, now))
         for why, parts in expire(self._path.parent, self._rolled.keep, now):
             self._news.append(News(self._path.name, "removed", parts=parts, why=why))
-        self._open()
+        self._raw = self._opened()
+        self._begin()
 
     def _finish(self) -> None:
         """End the file, whatever happened before; one that cannot be ended is not left under its name."""
@@ -211,8 +219,9 @@ class _Writer:
             self._end_file(complete=self._complete and self._error is None and self._lost == 0)
         except Exception as error:  # the first error is the one to tell
             self._error = self._error or error
+        finally:
             self._raw.close()
-            if self._path.is_file():
+            if self._raw.torn and self._path.is_file():
                 self._path.rename(self._path.with_name(self._path.name + ".torn"))
 
     def _end_file(self, *, complete: bool) -> None:
