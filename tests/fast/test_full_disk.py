@@ -1,4 +1,4 @@
-"""A whole scenario on a disk that is really full for a while: nothing is torn, the measurement is whole, and it is said."""
+"""A scenario on a disk that is really full for a while: nothing is torn, the measurement is whole, and it is said."""
 
 from __future__ import annotations
 
