@@ -153,5 +153,8 @@ def test_a_day_without_raw_samples_is_below_50_mb_and_still_exact(tmp_path: Path
         "intervals.hlog": first + 23 * files["intervals.hlog"] + (FAULTS_A_DAY - 23) * a_fault,
         "containers.jsonl": a_line * (3600 + 23 * 60 + FAULTS_A_DAY * 40),
     }
-    print({name: f"{size / 1e6:.1f} MB" for name, size in day.items()}, f"a line {a_second:.0f} B")
+    print(
+        {name: f"{size / 1e6:.1f} MB" for name, size in day.items()},
+        f"first hour {first / 1e6:.1f} MB, a line {a_second:.0f} B, packed to {ratio:.2f}",
+    )
     assert sum(day.values()) < 45e6, "5 MB are left for events and the summary"
