@@ -43,7 +43,7 @@ _FAULTS = """
 
 
 def directory(lab: Lab, quick: bool) -> Iterator[Row]:
-    """A run without a fault gives each file's lines, one with faults what a fault adds; the grain says how many a day."""
+    """A run without a fault gives each file its lines, one with faults what a fault adds; the grain says how many."""
     seconds = 20 if quick else SECONDS
     times = 1 if quick else 3
     steady = _SCENARIO.format(name="steady", seconds=seconds)
