@@ -88,6 +88,10 @@ class RollingFile:
             self._roll(at_ns)
         return True
 
+    def retry(self) -> None:
+        """Try again at the next write, however long ago the last try was: it may be the last chance."""
+        self._probe_ns = 0
+
     def lose(self, lines: int) -> None:
         """Say that so many lines were given up because there was no room for them."""
         self._lost += lines

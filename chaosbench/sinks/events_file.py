@@ -14,7 +14,7 @@ from chaosbench.clock import NS, Anchor
 from chaosbench.events import Event
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.rolling import Rolled
-from chaosbench.rolling.writer import PROBE_NS, RollingFile
+from chaosbench.rolling.writer import RollingFile
 
 EVENTS = "events.jsonl"
 KEPT = 2000
@@ -55,7 +55,8 @@ class EventsFile:
     def close(self) -> None:
         """Write out what was kept, and close the file."""
         try:
-            self._flush(self._last_ns + PROBE_NS)  # whenever the last try was, this is another
+            self._file.retry()
+            self._flush(self._last_ns)
             if self._lines:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:

@@ -99,6 +99,7 @@ class IntervalLog:
         try:
             if self._recorder is not None:
                 self._check()
+                self._log.retry()
                 self._write(self._recorder)
                 self._check()
                 if self._log.waits:
@@ -157,6 +158,9 @@ class _Log:
         self.waits = not self._file.write("".join(lines), now_ns)
         if not self.waits:
             self._seen, self._from_ns = seen, now_ns
+
+    def retry(self) -> None:
+        self._file.retry()
 
     def close(self) -> None:
         self._file.close()

@@ -134,6 +134,19 @@ def test_a_full_disk_costs_no_count_only_when_within_the_gap(tmp_path: Path, mon
     assert read_intervals(tmp_path / "intervals.hlog", 20).totals["write-ok-response"].total == 60
 
 
+def test_room_that_comes_just_before_the_end_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    disk = SmallDisk(monkeypatch, room=1500)
+    bench, sink = Bench(), log(tmp_path)
+    for _ in range(8):
+        bench.ok(3)
+        bench.now_ns += NS
+        sink.on_tick(bench.recorder)
+    sink._check()
+    disk.room = 1_000_000
+    sink.close()
+    assert read_intervals(tmp_path / "intervals.hlog", 8).totals["write-ok-response"].total == 24
+
+
 def test_a_disk_that_is_full_to_the_end_is_said_at_the_end():
     sink = IntervalLog(Path("/dev/full"), ANCHOR)
     sink.on_event(event(Kind.STAGE))

@@ -136,6 +136,18 @@ def test_what_cannot_wait_any_longer_is_counted(tmp_path: Path, monkeypatch: pyt
     assert kept[-1] == "29"
 
 
+def test_room_that_comes_just_before_the_end_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, disk = Bench(), SmallDisk(monkeypatch, room=0)
+    sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
+    for second in range(3):
+        bench.now_ns = T0 + second * NS
+        sink.on_event(event(Kind.WARNING, second))
+        sink.on_tick(bench.recorder)
+    disk.room = 10_000
+    sink.close()
+    assert len(rows(tmp_path / "events.jsonl")) == 3
+
+
 def test_a_disk_that_is_full_to_the_end_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, heard = run(tmp_path, 10, SmallDisk(monkeypatch, room=400), room_at=None)
     assert 0 < len(found) < 10, "and every line is whole"
