@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.calling import output
 from bench.results import Row, Target, measured
 from bench.surroundings import Lab
+from chaosbench.clock import NS
+from chaosbench.report.intervals import read_intervals
+from chaosbench.sinks import grain
+from chaosbench.sinks.interval_log import line
 
 DAY_S = 86_400
+HOUR_S, AFTER_S, QUIET_S = grain.FINE_NS / NS, grain.AFTER_NS / NS, grain.QUIET_NS / NS
 FAULTS_A_DAY = 144
 LIMIT = Target("<=", 50.0)
 SECONDS, HOLD_S = 40, 4
@@ -36,16 +43,16 @@ _FAULTS = """
 
 
 def directory(lab: Lab, quick: bool) -> Iterator[Row]:
-    """A run without a fault gives each file's bytes a second, one with faults what a fault adds."""
+    """A run without a fault gives each file its lines, one with faults what a fault adds; the grain says how many."""
     seconds = 20 if quick else SECONDS
     times = 1 if quick else 3
     steady = _SCENARIO.format(name="steady", seconds=seconds)
     faulty = _SCENARIO.format(name="faulty", seconds=seconds) + _FAULTS.format(times=times, hold=HOLD_S)
-    plain, with_faults = sizes(lab, steady, seconds), sizes(lab, faulty, seconds)
+    plain, with_faults = files(lab, steady, seconds), files(lab, faulty, seconds)
     figures, total = {}, 0.0
-    for name, size in sorted(plain.items()):
-        a_fault = max(0.0, with_faults.get(name, 0) - size) / times
-        a_day = growth(name, size, seconds) + a_fault * FAULTS_A_DAY
+    for name, file in sorted(plain.items()):
+        more = with_faults.get(name, file).size - file.size
+        a_day = growth(name, file, seconds) + max(0.0, more) / times * file.packing * FAULTS_A_DAY
         figures[f"{name} MB"] = [a_day / 1e6]
         total += a_day / 1e6
     yield measured(
@@ -53,13 +60,32 @@ def directory(lab: Lab, quick: bool) -> Iterator[Row]:
     )
 
 
-def growth(name: str, size: int, seconds: int) -> float:
-    """Bytes of a file after a day: journals and logs grow with time, what is written once at the end does not."""
-    return size * DAY_S / seconds if name.endswith((".jsonl", ".hlog")) else float(size)
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a run left: bytes, what compressing makes of one of them, and how many a line of a quiet minute has."""
+
+    size: int
+    packing: float = 1.0
+    quiet_line: float = 0.0
 
 
-def sizes(lab: Lab, scenario: str, seconds: int) -> dict[str, int]:
-    """Bytes of each file that a run leaves, pictures left out."""
+def growth(name: str, file: File, seconds: float) -> float:
+    """Bytes of a file after a day of soak, its closed parts compressed, as ``sinks/grain.py`` spaces the lines.
+
+    An hour by the second, and so is each fault until 10 s after it; else a line
+    a minute. Events come when they come. What is written once at the end does not grow.
+    """
+    if name.startswith("events"):
+        return file.size * DAY_S / seconds * file.packing
+    if not name.endswith((".jsonl", ".hlog")):
+        return float(file.size)
+    fine_s = HOUR_S + FAULTS_A_DAY * (HOLD_S + AFTER_S)
+    quiet = (DAY_S - fine_s) / QUIET_S
+    return (file.size / seconds * fine_s + file.quiet_line * quiet) * file.packing
+
+
+def files(lab: Lab, scenario: str, seconds: int) -> dict[str, File]:
+    """Each file that a run leaves, pictures left out."""
     with TemporaryDirectory() as place:
         file = Path(place) / "scenarios.yaml"
         file.write_text(scenario, encoding="utf-8")
@@ -67,4 +93,16 @@ def sizes(lab: Lab, scenario: str, seconds: int) -> dict[str, int]:
         command = [chaosbench, "run", str(file), "--lab", str(lab.directory), "--out", place, "--metrics-port", "0"]
         output(command, {}, seconds + _SPARE_S, _MEASURED)
         latest = (Path(place) / "latest").resolve()
-        return {path.name: path.stat().st_size for path in latest.iterdir() if path.is_file()}
+        return {path.name: looked_at(path, seconds) for path in latest.iterdir() if path.is_file()}
+
+
+def looked_at(path: Path, seconds: float) -> File:
+    """One of them; a growing one is compressed to see what that gives, and its intervals are merged."""
+    content = path.read_bytes()
+    if not content or path.suffix not in (".jsonl", ".hlog"):
+        return File(len(content))
+    packing = len(gzip.compress(content, 6)) / len(content)
+    if path.suffix == ".jsonl":
+        return File(len(content), packing, len(content) / max(1, content.count(b"\n")))
+    merged = read_intervals(path, seconds).totals
+    return File(len(content), packing, sum(len(line(tag, "0.000000,60.000000", all_)) for tag, all_ in merged.items()))

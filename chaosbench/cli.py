@@ -81,6 +81,13 @@ def _run_parser(commands: Commands) -> None:
         help=f"port on 127.0.0.1 for Prometheus metrics, 0 for none (default: {METRICS_PORT} if it is free)",
     )
     run.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="AGE|SIZE",
+        help="delete closed parts of long files that are older (7d), or the oldest beyond a total (2GB); repeatable",
+    )
+    run.add_argument(
         "--samples",
         action="store_true",
         help="keep one row an operation in samples.parquet (needs chaosbench[samples])",
@@ -145,6 +152,7 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from chaosbench.daemon import Request, run
+    from chaosbench.rolling import keep_of
 
     request = Request(
         file=file,
@@ -158,6 +166,7 @@ def _run(options: argparse.Namespace) -> int:
         keep_going=options.keep_going,
         trial=options.trial,
         resume=series,
+        keep=keep_of(options.keep),
     )
     try:
         return uvloop.run(run(request, Console(highlight=False)))

@@ -2,7 +2,8 @@
 
 What an earlier run left behind is healed first. The first SIGINT, SIGTERM or
 SIGHUP ends the measurement, heals every fault and reports what there is; the
-second skips the report, never the healing. What nobody can catch, the guard heals.
+second skips the report, never the healing. What nobody can catch, the guard heals. A service has no terminal that
+could be closed: there a SIGHUP changes nothing, and that is said.
 """
 
 from __future__ import annotations
@@ -30,17 +31,21 @@ from chaosbench.journal.place import alone
 from chaosbench.observers import live
 from chaosbench.report.command import report_apart
 from chaosbench.rescue import heal_left_behind, journal_of
+from chaosbench.rolling import KEEP_ALL, Keep
 from chaosbench.scenarios.database import LiveDatabase
 from chaosbench.scenarios.loader import ScenarioFile
 from chaosbench.scenarios.preflight import require_faults
 from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series_files import SeriesDirectory
+from chaosbench.scenarios.stopping import stopped
 from chaosbench.scenarios.turns import Run, scenarios_in_turn
+from chaosbench.service import HANGUP, is_service, served
 from chaosbench.sinks import Sink
 from chaosbench.sinks.hub import Hub
 from chaosbench.sinks.page.sink import PageSink
 from chaosbench.sinks.prometheus import PrometheusSink
+from chaosbench.wall_clock import Step, WallClock
 
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -54,6 +59,7 @@ class Request:
     samples:           keep a row of every operation
     keep_going:        go on after a scenario or trial that left the cluster broken
     trial:             of each scenario, only this trial
+    keep:              how long closed parts of result files are kept
     resume:            the series to go on with; then its scenario is the only one
     """
 
@@ -68,6 +74,7 @@ class Request:
     keep_going: bool = False
     trial: int | None = None
     resume: SeriesDirectory | None = None
+    keep: Keep = KEEP_ALL
 
 
 async def run(request: Request, console: Console) -> int:
@@ -102,8 +109,10 @@ async def run(request: Request, console: Console) -> int:
             async with (
                 guarded(journal, request.lab, clock, warn),
                 _watched_live(cluster, bench, request, console),
+                _wall_clock_watched(bench),
+                served(hub, clock, bench.stop),
             ):
-                with _stop_on_signals(bench.stop, console):
+                with _stop_on_signals(bench.stop, hub, console):
                     return await scenarios_in_turn(
                         Run(
                             bench=bench,
@@ -115,6 +124,7 @@ async def run(request: Request, console: Console) -> int:
                             trial=request.trial,
                             resume=request.resume,
                             report=report_apart,
+                            keep=request.keep,
                         )
                     )
 
@@ -160,6 +170,20 @@ async def _watched_live(
         await metrics.stop()
 
 
+@asynccontextmanager
+async def _wall_clock_watched(bench: Bench) -> AsyncIterator[None]:
+    """Steps of the wall clock are told while the run lasts."""
+
+    def tell(step: Step) -> None:
+        bench.hub.say(Kind.CLOCK_STEPPED, by_s=step.by_s, offset_s=step.offset_s)
+
+    watching = asyncio.create_task(WallClock(bench.clock, bench.anchor).watch(tell), name="wall clock")
+    try:
+        yield
+    finally:
+        await stopped(watching)
+
+
 @contextmanager
 def _scheduled_first() -> Iterator[None]:
     """Ask the kernel to run this process before what it measures, where that is allowed (root, CAP_SYS_NICE).
@@ -181,12 +205,16 @@ def _scheduled_first() -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals(stop: asyncio.Event, console: Console) -> Iterator[None]:
-    """The first signal asks for an early end; the second cancels, and cancelling heals."""
+def _stop_on_signals(stop: asyncio.Event, hub: Hub, console: Console) -> Iterator[None]:
+    """The first signal asks for an early end; the second cancels, and cancelling heals. A service hears no SIGHUP."""
     loop = asyncio.get_running_loop()
+    no_terminal = is_service()
     task = asyncio.current_task()
 
     def received(number: signal.Signals) -> None:
+        if number is signal.SIGHUP and no_terminal:
+            hub.say(Kind.WARNING, text=HANGUP)
+            return
         if number is signal.SIGHUP:
             _let_go_of_terminal()
         again = stop.is_set()

@@ -12,6 +12,7 @@ from chaosbench.errors import UsageError
 from chaosbench.history import FinalRead, Form, Insert, lines
 from chaosbench.outcome import Outcome
 from chaosbench.results import SUMMARY
+from chaosbench.rolling import parts_of
 from chaosbench.sinks.samples_file import SAMPLES, require_pyarrow
 
 HISTORY = "history.edn"
@@ -25,9 +26,12 @@ def export_edn(run: Path, form: Form, say: Callable[[str], None]) -> Path:
     rows are not known one by one (more than a thousand differed) is left out,
     and that is said.
     """
-    if not (run / SAMPLES).is_file():
+    parts = [part for _, part in parts_of(run / SAMPLES)]
+    if not (run / SAMPLES).is_file() and not parts:
         raise UsageError(f"{run} has no {SAMPLES}: run with --samples")
-    inserts = list(_inserts(run / SAMPLES))
+    if (run / SAMPLES).is_file():
+        parts.append(run / SAMPLES)
+    inserts = [insert for part in parts for insert in _inserts(part)]
     if not inserts:
         raise UsageError(f"{run / SAMPLES} has no ledger rows: the scenario needs the workload 'ledger'")
     reads = tuple(_final_reads(run / SUMMARY, inserts, say))

@@ -51,8 +51,12 @@ class RunDirectory:
 def write_whole(target: Path, content: bytes) -> Path:
     """Write a file and its last newline, whole or not at all. Raises OSError."""
     partial = target.with_suffix(".partial")
-    partial.write_bytes(content + b"\n")
-    partial.replace(target)
+    try:
+        partial.write_bytes(content + b"\n")
+        partial.replace(target)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     return target
 
 

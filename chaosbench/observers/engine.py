@@ -8,6 +8,7 @@ from contextlib import aclosing
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.model.observation import EngineEvent
+from chaosbench.wall_clock import stamp
 
 SOURCE = "engine"
 ACTIONS = frozenset({"kill", "die", "start", "pause", "unpause", "stop", "restart"})
@@ -29,6 +30,7 @@ class ContainerEvents:
             async with aclosing(self._cluster.happenings()) as happenings:
                 async for happening in happenings:
                     if happening.action in ACTIONS:
-                        engine_ns = self._anchor.monotonic(happening.wall_ns)
-                        self._heard(EngineEvent(self._clock.now(), engine_ns, happening.member, happening.action))
+                        now_ns = self._clock.now()
+                        engine_ns = stamp(happening.wall_ns, now_ns, self._clock, self._anchor)
+                        self._heard(EngineEvent(now_ns, engine_ns, happening.member, happening.action))
             await self._clock.sleep(_AGAIN_S)

@@ -6,13 +6,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from chaosbench.model.containers import ContainerSpan
 from chaosbench.model.report import Summary
 from chaosbench.report.intervals import bin_width
 from chaosbench.report.wording import quantity
+from chaosbench.rolling.reading import lines_of
 
 MIB = 2**20
 HEADS = ("container", "CPU, mean", "max", "memory, mean", "max", "read", "written", "received", "sent")
@@ -35,13 +38,9 @@ class ContainerTimeline:
 
 def read_containers(path: Path, seconds: float) -> tuple[ContainerTimeline, ...]:
     """The file of a measurement of so many seconds, members by name; nothing when there is no such file."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
     width = bin_width(seconds)
     found: dict[str, dict[int, list[tuple[float | None, float | None]]]] = defaultdict(lambda: defaultdict(list))
-    for at_s, member, cores, memory in _told(lines):
+    for at_s, member, cores, memory in _told(lines_of(path)):
         found[member][int(at_s / width)].append((cores, memory))
     return tuple(
         ContainerTimeline(
@@ -55,15 +54,26 @@ def read_containers(path: Path, seconds: float) -> tuple[ContainerTimeline, ...]
 
 
 def _told(lines: Iterable[str]) -> Iterator[tuple[float, str, float | None, float | None]]:
-    """Second, member, cores, MiB. A line that was cut short, as the last one when a run is killed, is left out."""
+    """Second, member, cores, MiB. What a run that was resumed counts from its own beginning follows on by its date."""
+    first: dict[str, Any] = {}
+    before_s = later_s = 0.0
     for line in lines:
         try:
             row = json.loads(line)
         except ValueError:
             continue
+        first = first or row
+        if row["at_s"] < before_s:
+            later_s = _begun_s(row) - _begun_s(first)
+        before_s = row["at_s"]
         for member, use in row["containers"].items():
             memory = use["memory_bytes"]
-            yield row["at_s"], member, use["cpu"], None if memory is None else memory / MIB
+            yield row["at_s"] + later_s, member, use["cpu"], None if memory is None else memory / MIB
+
+
+def _begun_s(row: dict[str, Any]) -> float:
+    """When the measurement of this line began, in seconds since the epoch."""
+    return datetime.fromisoformat(row["wall"]).timestamp() - float(row["at_s"])
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from chaosbench.errors import UsageError
 from chaosbench.histogram import CELLS, Histogram
+from chaosbench.rolling.reading import lines_of
 
 _MOST_BINS = 600
 _SILENCE_S = 0.5
 _TAG = "Tag="
+_BASE = "#[BaseTime: "
 _COOKIES = (0x1C849304, 0x1C849303)
 _OUTER, _INNER = struct.Struct(">II"), struct.Struct(">IIIIqqd")
 
@@ -61,18 +63,17 @@ def read_intervals(path: Path, seconds: float, tags: Collection[str] = ()) -> In
     """
     width = bin_width(seconds)
     found = Intervals()
-    with path.open(encoding="ascii") as lines:
-        for tag, start_s, end_s, most_us, encoded in _parsed(path, lines):
-            if tags and tag not in tags:
-                continue
-            into = (
-                _bin(found.bins, start_s, end_s, width).by_tag.setdefault(tag, Histogram()),
-                found.totals.setdefault(tag, Histogram()),
-            )
-            try:
-                _count(encoded, most_us, into)
-            except (ValueError, zlib.error, struct.error) as error:
-                raise UsageError(f"{path}: an interval of {tag} at {start_s:g} s cannot be read: {error}") from None
+    for tag, start_s, end_s, most_us, encoded in _parsed(path, lines_of(path)):
+        if tags and tag not in tags:
+            continue
+        into = (
+            _bin(found.bins, start_s, end_s, width).by_tag.setdefault(tag, Histogram()),
+            found.totals.setdefault(tag, Histogram()),
+        )
+        try:
+            _count(encoded, most_us, into)
+        except (ValueError, zlib.error, struct.error) as error:
+            raise UsageError(f"{path}: an interval of {tag} at {start_s:g} s cannot be read: {error}") from None
     return found
 
 
@@ -90,17 +91,29 @@ def _bin(bins: list[Bin], start_s: float, end_s: float, width: float) -> Bin:
 
 
 def _parsed(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, float, float, int, str]]:
+    base_s: float | None = None
+    later_s = 0.0
     for number, line in enumerate(lines, start=1):
+        if line.startswith(_BASE):
+            base_s, later_s = _base(line, base_s)
         if not line.startswith(_TAG):
             continue
-        if not line.endswith("\n"):
-            return
         try:
             tag, start, length, most_ms, encoded = line.rstrip("\n").split(",")
-            start_s = float(start)
+            start_s = float(start) + later_s
             yield tag.removeprefix(_TAG), start_s, start_s + float(length), round(float(most_ms) * 1000), encoded
         except ValueError:
             raise UsageError(f"{path}:{number}: not a line of an interval log") from None
+
+
+def _base(line: str, first_s: float | None) -> tuple[float, float]:
+    """The base time of the log's first part, and how much later that of this part is: a run that was resumed."""
+    try:
+        here_s = float(line.removeprefix(_BASE).split()[0])
+    except (ValueError, IndexError):
+        here_s = first_s or 0.0
+    first_s = here_s if first_s is None else first_s
+    return first_s, here_s - first_s
 
 
 def _count(encoded: str, most_us: int, into: tuple[Histogram, ...]) -> None:

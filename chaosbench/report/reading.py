@@ -13,9 +13,10 @@ from chaosbench.errors import UsageError
 from chaosbench.model.report import Summary
 from chaosbench.model.trials import SeriesRecord, TrialsReport, TrialState
 from chaosbench.results import SUMMARY
+from chaosbench.rolling.reading import exists, lines_of
 from chaosbench.scenarios.series_files import SERIES, TRIALS
-
-INTERVALS, EVENTS = "intervals.hlog", "events.jsonl"
+from chaosbench.sinks.events_file import EVENTS
+from chaosbench.sinks.interval_log import INTERVALS
 
 T = TypeVar("T")
 
@@ -29,18 +30,14 @@ class RunResults:
 
     @property
     def intervals(self) -> Path | None:
-        """The interval log; None when the run has none (its disk was full, or it was moved)."""
+        """The interval log, which may lie there in parts; None when the run has none (it was moved)."""
         found = self.path / INTERVALS
-        return found if found.is_file() else None
+        return found if exists(found) else None
 
     def events(self) -> list[dict[str, Any]]:
         """Every event that was kept, in order; the last line may have been cut short and is then left out."""
-        try:
-            lines = (self.path / EVENTS).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
         found = []
-        for line in lines:
+        for line in lines_of(self.path / EVENTS):
             try:
                 found.append(json.loads(line))
             except ValueError:

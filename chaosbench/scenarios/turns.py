@@ -6,7 +6,6 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +16,8 @@ from chaosbench.model.report import Summary, Verdict, worst
 from chaosbench.model.trials import TrialState
 from chaosbench.render import terminal, trials
 from chaosbench.results import RunDirectory
+from chaosbench.rolling import KEEP_ALL, Keep, Rolled
+from chaosbench.rolling.reserve import reserved
 from chaosbench.scenarios.measured import tell_measured
 from chaosbench.scenarios.run import Bench, run_scenario
 from chaosbench.scenarios.scenario import Scenario
@@ -26,6 +27,7 @@ from chaosbench.scenarios.trials import Trial
 from chaosbench.sinks import Sink
 from chaosbench.sinks.container_spans import ContainerSpans
 from chaosbench.sinks.hub import Hub
+from chaosbench.sinks.notices import Notices
 from chaosbench.sinks.table import Setting, sinks_of
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
@@ -38,6 +40,7 @@ class Run:
     keep_going:  go on after a scenario or trial that left the cluster broken
     trial:       of each scenario only this trial
     resume:      the series to go on with; then its scenario is the only one
+    keep:        how long closed parts of result files are kept
     report:      makes a report of a directory, away from this loop, and says in a line what came of it
     """
 
@@ -49,6 +52,7 @@ class Run:
     keep_going: bool = False
     trial: int | None = None
     resume: SeriesDirectory | None = None
+    keep: Keep = KEEP_ALL
     report: Callable[[Path], Awaitable[str]] | None = None
 
 
@@ -90,7 +94,7 @@ async def _one(scenario: Scenario, run: Run) -> Turn:
     if scenario.trials > 1:
         return await _series(scenario, run, run.resume or _new_series(scenario, run))
     directory = _directory(scenario, run)
-    turn = await _perform(scenario, run.bench, directory, run.console)
+    turn = await _perform(scenario, run.bench, directory, run)
     if turn.summary is not None:
         await _report(directory.path, run)
     return turn
@@ -103,7 +107,8 @@ async def _report(path: Path, run: Run) -> None:
 
 
 def _directory(scenario: Scenario, run: Run) -> RunDirectory:
-    return RunDirectory.make(run.out, datetime.now(UTC), scenario.name)
+    bench = run.bench
+    return RunDirectory.make(run.out, bench.anchor.date(bench.clock.now()), scenario.name)
 
 
 def _new_series(scenario: Scenario, run: Run) -> SeriesDirectory:
@@ -115,7 +120,7 @@ async def _series(scenario: Scenario, run: Run, series: SeriesDirectory) -> Turn
     """The trials that are not done yet; then the whole series is shown."""
 
     async def perform(trial: Trial, directory: RunDirectory) -> Turn:
-        return await _perform(trial.scenario, replace(run.bench, seed=trial.seed), directory, run.console, trial)
+        return await _perform(trial.scenario, replace(run.bench, seed=trial.seed), directory, run, trial)
 
     report, broken = await run_series(scenario, run.bench, series, perform, keep_going=run.keep_going)
     trials.show(report, run.console)
@@ -128,7 +133,7 @@ async def _series(scenario: Scenario, run: Run, series: SeriesDirectory) -> Turn
 
 
 async def _perform(
-    scenario: Scenario, bench: Bench, directory: RunDirectory, console: Console, trial: Trial | None = None
+    scenario: Scenario, bench: Bench, directory: RunDirectory, run: Run, trial: Trial | None = None
 ) -> Turn:
     """Run, watch, show and keep. What could not be run does not keep the next from being tried."""
     setting = Setting(
@@ -138,9 +143,11 @@ async def _perform(
         directory=directory.path,
         samples=bench.samples,
         containers=bench.containers,
+        rolled=Rolled(keep=run.keep, date=lambda at_ns: bench.anchor.date(at_ns).timestamp()),
+        say=bench.hub.say,
     )
-    kept, spans = "", ContainerSpans(bench.containers)
-    with _watched_by(bench.hub, [spans, *sinks_of(setting)]):
+    kept, spans, notices = "", ContainerSpans(bench.containers), Notices()
+    with reserved(directory.path) as reserve, _watched_by(bench.hub, [spans, notices, *sinks_of(setting)]):
         if trial is not None:
             bench.hub.say(
                 Kind.TRIAL_STARTED,
@@ -151,7 +158,10 @@ async def _perform(
                 phase_offset_s=trial.phase_offset_s,
             )
         try:
-            summary = replace(await run_scenario(scenario, bench), containers=spans.reports())
+            summary = await run_scenario(scenario, bench)
+            warnings = (*summary.warnings, *notices.warnings())
+            summary = replace(summary, containers=spans.reports(), warnings=warnings)
+            reserve.give()
             turn = Turn.of(summary)
             kept = _kept(summary, directory)  # before it is told that the scenario is finished: a sink may read it
             tell_measured(summary, bench.hub)
@@ -163,8 +173,8 @@ async def _perform(
             Kind.SCENARIO_FINISHED, scenario=scenario.name, verdict=turn.verdict.value, directory=str(directory.path)
         )
     if turn.summary is not None:
-        terminal.show(turn.summary, console)
-        console.print(f"  {kept}", soft_wrap=True)
+        terminal.show(turn.summary, run.console)
+        run.console.print(f"  {kept}", soft_wrap=True)
     return turn
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from chaosbench.events import Event, Kind
 from chaosbench.model.containers import ContainerReport, ContainerSpan, ContainerUse
 from chaosbench.recorder.recorder import Recorder
-from chaosbench.sinks.containers_file import cores
+from chaosbench.sinks.containers_file import between_ns, cores
 
 LOAD = ""
 """The name of the whole load's span; faults have names."""
@@ -42,7 +42,7 @@ class _Fold:
 
     def span(self) -> ContainerSpan:
         return ContainerSpan(
-            seconds=round((self.last.wall_ns - self.first.wall_ns) / 1e9, 3),
+            seconds=round(between_ns(self.first, self.last) / 1e9 if self.looks else 0.0, 3),
             cpu_mean=cores(self.last, self.first),
             cpu_max=self.cpu_max,
             memory_mean_bytes=self.memory_sum // self.looks if self.looks else None,
@@ -70,7 +70,7 @@ class _Span:
             fold = self.folds.get(name)
             if fold is None:
                 self.folds[name] = _Fold(use, use)
-            elif use.wall_ns > fold.last.wall_ns:
+            elif use.wall_ns != fold.last.wall_ns:
                 fold.add(use)
 
 

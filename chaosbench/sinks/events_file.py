@@ -2,63 +2,70 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 
 from chaosbench.clock import NS, Anchor
 from chaosbench.events import Event
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.rolling import Rolled
+from chaosbench.rolling.writer import RollingFile
+
+EVENTS = "events.jsonl"
+KEPT = 2000
+"""Lines that wait while the disk is full: about 400 kB."""
 
 
 class EventsFile:
     """Writes events to a file: at once after a quiet second, at the latest with the next tick.
 
-    Raises ``OSError`` when the file cannot be opened or the disk is full; the
-    hub then drops this sink. What was written before stays readable: only the
-    last line may be cut short, and then it has no newline.
+    While the disk is full the last :data:`KEPT` lines wait for room; older ones
+    are given up, and ``disk_room`` says how many. Raises ``OSError`` when the
+    file cannot be opened or written for another reason, and at the end when
+    lines still wait; the hub then drops this sink.
     """
 
     name = "events"
 
-    def __init__(self, path: Path, anchor: Anchor) -> None:
+    def __init__(self, path: Path, anchor: Anchor, rolled: Rolled | None = None) -> None:
         self._anchor = anchor
-        self._file = path.open("a", encoding="utf-8")
-        self._lines: list[str] = []
-        self._flushed_ns = anchor.monotonic_ns
+        self._file = RollingFile(path, rolled)
+        self._lines: deque[str] = deque()
+        self._flushed_ns = self._last_ns = anchor.monotonic_ns
 
     def on_event(self, event: Event) -> None:
         """Keep the event's line; write it out unless that was done within the last second."""
         self._lines.append(event_line(event, self._anchor))
+        self._last_ns = max(self._last_ns, event.at_ns)
+        if len(self._lines) > KEPT:
+            self._lines.popleft()
+            self._file.lose(1)
         if event.at_ns - self._flushed_ns >= NS:
-            self._flushed_ns = event.at_ns
-            self._flush()
+            self._flush(event.at_ns)
 
     def on_tick(self, recorder: Recorder) -> None:
         """Write out what was kept."""
-        self._flushed_ns = recorder.clock.now()
-        self._flush()
+        self._flush(recorder.clock.now())
 
     def close(self) -> None:
         """Write out what was kept, and close the file."""
-        self._flush()
-        self._file.close()
-
-    def _flush(self) -> None:
-        if not self._lines:
-            return
-        text = "".join(self._lines)
-        self._lines.clear()
         try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError:
-            # The hub never calls a sink again that raised, so the file is let go of here.
-            with suppress(OSError):
-                self._file.close()
-            raise
+            self._file.retry()
+            self._flush(self._last_ns)
+            if self._lines:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            self._file.close()
+
+    def _flush(self, now_ns: int) -> None:
+        self._flushed_ns = self._last_ns = max(now_ns, self._last_ns)
+        if self._lines and self._file.write("".join(self._lines), now_ns):
+            self._lines.clear()
 
 
 def event_line(event: Event, anchor: Anchor) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaosbench.events import Event, Kind
+from chaosbench.sinks.notices import Notices
 
 FAULTS_KEPT = 32
 """Measured faults kept by name; the one measured longest ago goes first, and Prometheus remembers it."""
@@ -43,6 +44,7 @@ class Measured:
     ``verdicts``  how often (scenario, verdict)
     ``rows``      rows of the ledger: acked, lost, recovered, unexpected
     ``unchecked`` ledgers that could not be compared
+    ``notices``   what befell the machine that measures
     ``trial``     (scenario, number, of) of the trial that runs
     """
 
@@ -52,6 +54,7 @@ class Measured:
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.rows: Counter[str] = Counter(acked=0, lost=0, recovered=0, unexpected=0)
         self.unchecked = 0
+        self.notices = Notices()
         self.trial: tuple[str, int, int] | None = None
         self._scenarios: set[str] = set()
 
@@ -63,6 +66,7 @@ class Measured:
     def event(self, event: Event) -> None:
         """Take one in."""
         data = event.data
+        self.notices.on_event(event)
         match event.kind:
             case Kind.TRIAL_STARTED:
                 self.trial = (data["scenario"], data["trial"], data["trials"])

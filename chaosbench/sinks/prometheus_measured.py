@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from chaosbench.sinks.measured import Measured
+from chaosbench.sinks.notices import Notices
 
 FAULT = ("scenario", "trial", "fault")
 _PROCESS = ProcessCollector(registry=None)
@@ -19,6 +20,7 @@ def measured_families(measured: Measured) -> Iterator[Metric]:
     """Faults, verdicts and ledgers of the scenarios that are over, and the trial that runs."""
     yield from _times(measured)
     yield from _counts(measured)
+    yield from _notices(measured.notices)
     trial = GaugeMetricFamily("chaosbench_trial", "The trial that runs.", labels=("scenario",))
     trials = GaugeMetricFamily("chaosbench_trials", "How many trials it has.", labels=("scenario",))
     if measured.trial is not None:
@@ -26,6 +28,17 @@ def measured_families(measured: Measured) -> Iterator[Metric]:
         trial.add_metric((scenario,), number)
         trials.add_metric((scenario,), of)
     yield from (trial, trials)
+
+
+def _notices(notices: Notices) -> Iterator[Metric]:
+    full = GaugeMetricFamily("chaosbench_disk_full", "1 while a file of results finds no room.", labels=("file",))
+    lost = CounterMetricFamily("chaosbench_lines_lost", "Lines given up on a full disk.", labels=("file",))
+    for file, now in notices.full.items():
+        full.add_metric((file,), now)
+        lost.add_metric((file,), notices.lost.get(file, 0))
+    yield from (full, lost)
+    yield CounterMetricFamily("chaosbench_parts_removed", "Closed parts of results deleted.", value=notices.removed)
+    yield CounterMetricFamily("chaosbench_clock_steps", "Steps of the wall clock.", value=notices.steps)
 
 
 def process_families() -> Iterator[Metric]:

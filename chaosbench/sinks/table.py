@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -15,10 +15,12 @@ from chaosbench.clock import Anchor, Clock
 from chaosbench.events import Event
 from chaosbench.model.containers import ContainerUse
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.rolling import Rolled
 from chaosbench.sinks import Sink
 from chaosbench.sinks.containers_file import CONTAINERS, ContainersFile
-from chaosbench.sinks.events_file import EventsFile
-from chaosbench.sinks.interval_log import IntervalLog
+from chaosbench.sinks.events_file import EVENTS, EventsFile
+from chaosbench.sinks.interval_log import INTERVALS, IntervalLog
+from chaosbench.sinks.notices import FilesTold
 from chaosbench.sinks.plain import PlainSink
 from chaosbench.sinks.samples_file import SAMPLES, SamplesFile
 from chaosbench.sinks.terminal import TerminalSink
@@ -32,6 +34,8 @@ class Setting:
     directory:  the scenario's directory; it exists
     samples:    whether a row of every operation is kept
     containers: what the members' containers use now
+    rolled:     what the files share that grow with the run
+    say:        tells everybody of an event
     """
 
     clock: Clock
@@ -40,6 +44,8 @@ class Setting:
     directory: Path
     samples: bool = False
     containers: Callable[[], Mapping[str, ContainerUse]] = dict
+    rolled: Rolled = field(default_factory=Rolled)
+    say: Callable[..., None] = lambda kind, **data: None
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -54,15 +60,18 @@ def _progress(setting: Setting) -> Sink:
 
 
 def _samples(setting: Setting) -> Sink | None:
-    return SamplesFile(setting.directory / SAMPLES, setting.anchor) if setting.samples else None
+    return SamplesFile(setting.directory / SAMPLES, setting.anchor, setting.rolled) if setting.samples else None
 
 
 SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
-    "events": lambda setting: EventsFile(setting.directory / "events.jsonl", setting.anchor),
-    "intervals": lambda setting: IntervalLog(setting.directory / "intervals.hlog", setting.anchor),
-    "containers": lambda setting: ContainersFile(setting.directory / CONTAINERS, setting.anchor, setting.containers),
+    "events": lambda setting: EventsFile(setting.directory / EVENTS, setting.anchor, setting.rolled),
+    "intervals": lambda setting: IntervalLog(setting.directory / INTERVALS, setting.anchor, setting.rolled),
+    "containers": lambda setting: ContainersFile(
+        setting.directory / CONTAINERS, setting.anchor, setting.containers, setting.rolled
+    ),
     "samples": _samples,
     "progress": _progress,
+    "files": lambda setting: FilesTold(setting.rolled, setting.say),
 }
 """By the name that the CLI knows them by; made in this order. None: not asked for."""
 

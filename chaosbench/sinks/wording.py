@@ -158,6 +158,28 @@ def _window_closed(data: Data) -> Saying:
     return Saying(f"{data['class']} errors over: {data['duration_s']:.2f} s ({counts})", "good")
 
 
+def _disk_full(data: Data) -> Saying:
+    text = f"{data['file']} cannot be written ({data['error']}): measuring goes on, and writing once there is room"
+    return Saying(text, "bad", lasting=True)
+
+
+def _disk_room(data: Data) -> Saying:
+    lost = f", {_plural(data['lost'], 'line')} lost" if data["lost"] else ", nothing lost"
+    return Saying(f"{data['file']} is written again after {span(data['duration_s'])}{lost}", "warn", lasting=True)
+
+
+def _parts_removed(data: Data) -> Saying:
+    parts = data["parts"]
+    named = parts[0] if len(parts) == 1 else f"{len(parts)} parts, {parts[0]} to {parts[-1]},"
+    return Saying(f"{named} deleted as asked: {data['reason']}", "warn", lasting=True)
+
+
+def _clock_stepped(data: Data) -> Saying:
+    way = "forward" if data["by_s"] > 0 else "back"
+    text = f"the wall clock jumped {way} by {abs(data['by_s']):,.3f} s: measures and dates of this run do not follow it"
+    return Saying(f"{text} (it is {data['offset_s']:+,.3f} s off them now)", "warn", lasting=True)
+
+
 def _scenario_finished(data: Data) -> Saying:
     verdict = str(data["verdict"])
     return Saying(f"scenario {data['scenario']}: {verdict}  {data['directory']}", _verdict_tone(verdict))
@@ -188,6 +210,10 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.LEADER_CHANGED: _leader_changed,
     Kind.WINDOW_OPENED: _window_opened,
     Kind.WINDOW_CLOSED: _window_closed,
+    Kind.DISK_FULL: _disk_full,
+    Kind.DISK_ROOM: _disk_room,
+    Kind.PARTS_REMOVED: _parts_removed,
+    Kind.CLOCK_STEPPED: _clock_stepped,
     Kind.SINK_FAILED: lambda data: Saying(f"{data['sink']} is off: {data['error']}", "warn", lasting=True),
     Kind.WARNING: lambda data: Saying(str(data["text"]), "warn", lasting=True),
     Kind.SCENARIO_FINISHED: _scenario_finished,

@@ -54,6 +54,10 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     Kind.GENERATOR_SUSPECT: {"lag_ms": 14.2},
     Kind.SINK_FAILED: {"sink": "events", "error": "OSError: No space left on device"},
+    Kind.DISK_FULL: {"file": "events.jsonl", "error": "No space left on device"},
+    Kind.DISK_ROOM: {"file": "events.jsonl", "since_ns": T0 + NS, "duration_s": 65.0, "lost": 12},
+    Kind.PARTS_REMOVED: {"parts": ["events-0001.jsonl.gz"], "reason": "older than 168 h"},
+    Kind.CLOCK_STEPPED: {"by_s": -3600.0, "offset_s": -3599.5},
     Kind.WARNING: {"text": "two primaries at once: pg1 and pg2 were both out of recovery"},
     Kind.FAULT_MEASURED: {
         "scenario": "leader-kill",

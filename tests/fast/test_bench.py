@@ -12,7 +12,7 @@ import pytest
 
 from bench import peers, results
 from bench.__main__ import BEGIN, END, PAGE
-from bench.directory import growth
+from bench.directory import File, growth, looked_at
 from bench.memory import slope
 from bench.open_loop import lateness_while_free
 from bench.results import Report, Section, Target, Verdict, markdown, measured, merge, ratios, read, write
@@ -20,6 +20,8 @@ from bench.rows import NAMES
 from bench.stand_in import Backend, Server
 from bench.surroundings import Place
 from chaosbench.errors import UndeterminedError
+from chaosbench.histogram import Histogram
+from chaosbench.sinks.interval_log import line
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,9 +150,23 @@ def test_a_step_is_not_a_slope():
     assert slope([index * 0.25 for index in range(50)]) == pytest.approx(0.25)
 
 
-def test_what_is_written_once_does_not_grow():
-    assert growth("summary.json", 1000, 60) == 1000
-    assert growth("intervals.hlog", 1000, 60) == 1000 * 1440
+def test_what_is_written_once_does_not_grow_and_the_rest_grows_by_its_grain():
+    assert growth("summary.json", File(1000), 60) == 1000
+    assert growth("events.jsonl", File(1000, packing=0.1), 60) == 100 * 1440
+    fine_s = 3600 + 144 * (4 + 10)
+    a_day = (1000 * fine_s + 700 * (86_400 - fine_s) / 60) * 0.5
+    assert growth("intervals.hlog", File(60_000, packing=0.5, quiet_line=700), 60) == a_day
+
+
+def test_a_file_is_looked_at_as_it_would_be_kept(tmp_path: Path):
+    path = tmp_path / "intervals.hlog"
+    histogram = Histogram()
+    histogram.record(5000)
+    path.write_text("".join(line("read-ok-response", f"{second}.000000,1.000000", histogram) for second in range(40)))
+    found = looked_at(path, 40)
+    assert found.size == path.stat().st_size
+    assert found.packing < 0.2
+    assert 0 < found.quiet_line < 2 * found.size / 40, "one line of all forty"
 
 
 @asynccontextmanager

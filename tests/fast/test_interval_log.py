@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from pathlib import Path
 
 import pytest
+from disks import SmallDisk
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from sinks_cases import ANCHOR, T0, Bench, event
@@ -15,6 +17,8 @@ from chaosbench.events import Kind
 from chaosbench.histogram import CELLS, HIGHEST_US, Histogram
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.report.intervals import read_intervals
+from chaosbench.rolling import Limits, Rolled
 from chaosbench.sinks.interval_log import Counted, IntervalLog, totals
 
 
@@ -109,15 +113,82 @@ def test_the_warm_up_is_not_in_it(tmp_path: Path):
     assert [histogram.get_total_count() for histogram in read(tmp_path)] == [2, 2, 2, 2]
 
 
-def test_a_full_disk_ends_it_at_the_next_tick(tmp_path: Path):
+def test_a_full_disk_costs_no_count_only_when_within_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    disk = SmallDisk(monkeypatch, room=1500)
+    bench, sink = Bench(), log(tmp_path)
+    for second in range(20):
+        bench.ok(3, ms=second + 1.0)
+        bench.now_ns += NS
+        sink.on_tick(bench.recorder)
+        if second == 12:
+            sink._check()
+            disk.room = 1_000_000
+    sink.close()
+    histograms = read(tmp_path)
+    assert sum(h.get_total_count() for h in histograms if h.get_tag() == "write-ok-response") == 60
+    lengths = [h.get_end_time_stamp() - h.get_start_time_stamp() for h in histograms]
+    assert max(lengths) > 5000, "one interval holds what happened while the disk was full"
+    assert min(lengths) == 1000
+    text = (tmp_path / "intervals.hlog").read_text()
+    assert all(line.count(",") == 4 for line in text.splitlines() if line.startswith("Tag="))
+    assert read_intervals(tmp_path / "intervals.hlog", 20).totals["write-ok-response"].total == 60
+
+
+def test_room_that_comes_just_before_the_end_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    disk = SmallDisk(monkeypatch, room=1500)
+    bench, sink = Bench(), log(tmp_path)
+    for _ in range(8):
+        bench.ok(3)
+        bench.now_ns += NS
+        sink.on_tick(bench.recorder)
+    sink._check()
+    disk.room = 1_000_000
+    sink.close()
+    assert read_intervals(tmp_path / "intervals.hlog", 8).totals["write-ok-response"].total == 24
+
+
+def test_a_disk_that_is_full_to_the_end_is_said_at_the_end():
     sink = IntervalLog(Path("/dev/full"), ANCHOR)
     sink.on_event(event(Kind.STAGE))
     bench = Bench()
+    for _ in range(3):
+        bench.ok()
+        bench.now_ns += NS
+        sink.on_tick(bench.recorder)
     with pytest.raises(OSError, match="No space left"):
-        for _ in range(3):
-            bench.ok()
-            bench.now_ns += NS
-            sink.on_tick(bench.recorder)
+        sink.close()
+
+
+def test_parts_of_a_log_are_logs_and_add_up(tmp_path: Path):
+    bench = Bench()
+    sink = IntervalLog(tmp_path / "intervals.hlog", ANCHOR, Rolled(Limits(size=1500)))
+    sink.on_event(event(Kind.STAGE))
+    for second in range(12):
+        bench.ok(3, ms=second + 1.0)
+        bench.now_ns += NS
+        sink.on_tick(bench.recorder)
+    sink.close()
+    parts = sorted(tmp_path.glob("intervals-*.hlog.gz"))
+    assert len(parts) > 1
+    assert all(gzip.decompress(part.read_bytes()).startswith(b"#[chaosbench") for part in parts)
+    whole = read_intervals(tmp_path / "intervals.hlog", 12)
+    assert [round(each.start_s) for each in whole.bins] == list(range(12))
+    assert whole.totals["write-ok-response"].counts == expected(bench.recorder)["write-ok-response"].counts
+
+
+def test_a_log_that_was_gone_on_with_later_has_one_axis(tmp_path: Path):
+    for begun_ns in (T0, T0 + 100 * NS):
+        bench = Bench()
+        bench.now_ns = begun_ns
+        bench.renewed()
+        sink = log(tmp_path)
+        bench.now_ns += NS
+        bench.ok(3)
+        sink.on_tick(bench.recorder)
+        sink.close()
+    found = read_intervals(tmp_path / "intervals.hlog", 101)
+    assert [(each.start_s, each.end_s) for each in found.bins if each.by_tag] == [(0.0, 1.0), (100.0, 101.0)]
+    assert found.totals["write-ok-response"].total == 6
 
 
 def test_all_is_ok_and_the_rest():

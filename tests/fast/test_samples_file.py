@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from disks import SmallDisk
 from sinks_cases import ANCHOR, T0, event
 
 from chaosbench import cli
 from chaosbench.clock import NS, Clock
 from chaosbench.errors import UsageError
 from chaosbench.events import Kind
+from chaosbench.export import _inserts
 from chaosbench.model.scenario import Windows
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
+from chaosbench.rolling import Rolled, patient
 from chaosbench.sinks import samples_file
 from chaosbench.sinks.samples_file import SamplesFile, require_pyarrow
 
@@ -111,6 +116,84 @@ def test_a_full_disk_is_told_at_the_next_tick(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space left"):
         sink.on_tick(source)
     assert metadata(tmp_path / "samples.parquet")["chaosbench.complete"] == "false"
+
+
+def test_rows_wait_while_the_disk_is_full_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(samples_file, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(patient, "PROBE_NS", NS // 200)
+    disk, path = SmallDisk(monkeypatch, room=5000), tmp_path / "samples.parquet"
+    rolled = Rolled()
+    sink, source = SamplesFile(path, ANCHOR, rolled), recorder(20_000)
+    for tick in range(5):
+        fill(source, 1500, 1500 * tick)
+        sink.on_tick(source)
+    until(lambda: sink._writer._raw.full is not None)
+    assert [news.what for news in rolled.news()] == ["full"]
+    disk.room = 10_000_000
+    sink.close()
+    assert [(news.what, news.lost) for news in rolled.news()] == [("room", 0)]
+    assert pyarrow.parquet.read_table(path).column("row").to_pylist() == list(range(1, 7501))
+    assert metadata(path)["chaosbench.complete"] == "true"
+
+
+def test_what_does_not_fit_into_memory_meanwhile_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(samples_file, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(samples_file, "WAITING_ROWS", 3000)
+    monkeypatch.setattr(patient, "PROBE_NS", NS // 200)
+    disk, path = SmallDisk(monkeypatch, room=0), tmp_path / "samples.parquet"
+    rolled = Rolled()
+    sink, source = SamplesFile(path, ANCHOR, rolled), recorder(20_000)
+    until(lambda: True)
+    fill(source, 1500)
+    sink.on_tick(source)
+    until(lambda: sink._writer._raw.full is not None)
+    for tick in range(1, 5):
+        fill(source, 1500, 1500 * tick)
+        sink.on_tick(source)
+    disk.room = 10_000_000
+    sink.close()
+    assert sum(news.lost for news in rolled.news()) == 4500
+    assert pyarrow.parquet.read_table(path).num_rows == 3000
+    assert metadata(path)["chaosbench.complete"] == "false"
+
+
+def test_a_disk_that_is_full_to_the_end_leaves_no_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(samples_file, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(patient, "PROBE_NS", NS // 200)
+    SmallDisk(monkeypatch, room=5000)
+    sink, source = SamplesFile(tmp_path / "samples.parquet", ANCHOR), recorder(20_000)
+    fill(source, 7500)
+    sink.on_tick(source)
+    until(lambda: sink._writer._raw.full is not None)
+    with pytest.raises(OSError, match="No space left"):
+        sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.parquet.torn"]
+
+
+def test_a_long_run_has_several_files_each_of_them_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(samples_file, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(samples_file, "PART_BYTES", 20_000)
+    sink, source = SamplesFile(tmp_path / "samples.parquet", ANCHOR), recorder(20_000)
+    for tick in range(4):
+        fill(source, 2500, 2500 * tick)
+        sink.on_tick(source)
+    sink.close()
+    parts = [*sorted(tmp_path.glob("samples-*.parquet")), tmp_path / "samples.parquet"]
+    assert len(parts) > 2
+    rows = [row for part in parts for row in pyarrow.parquet.read_table(part).column("row").to_pylist()]
+    assert rows == list(range(1, 10_001))
+    assert {metadata(part)["chaosbench.complete"] for part in parts} == {"true"}
+    assert [insert.row for part in parts for insert in _inserts(part)] == rows
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does; 10 s at most."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def test_a_recorder_without_samples_is_passed_over(tmp_path: Path):

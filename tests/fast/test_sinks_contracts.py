@@ -39,6 +39,7 @@ async def test_every_metric_is_described_with_its_type_and_labels() -> None:
     bench, sink = Bench(), PrometheusSink(0, containers=lambda: {"pg1": ContainerUse(0, 0, 1.5, 2, 3, 4, 5, 6)})
     shown = (
         *(Kind.RUN_STARTED, Kind.TRIAL_STARTED, Kind.SCENARIO_STARTED, Kind.FAULT_INJECTED, Kind.LEADER_CHANGED),
+        *(Kind.DISK_FULL, Kind.DISK_ROOM, Kind.PARTS_REMOVED, Kind.CLOCK_STEPPED),
         *(Kind.WINDOW_CLOSED, Kind.FAULT_MEASURED, Kind.LEDGER_COMPARED),
     )
     for kind in shown:

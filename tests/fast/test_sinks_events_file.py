@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import SmallDisk
 from sinks_cases import ANCHOR, DATA, T0, Bench, event
 
 from chaosbench.clock import NS
 from chaosbench.events import Event, Kind
+from chaosbench.rolling import Rolled
+from chaosbench.sinks import events_file
 from chaosbench.sinks.events_file import EventsFile, event_line
 from chaosbench.sinks.hub import Hub
+from chaosbench.sinks.notices import FilesTold
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -76,56 +79,80 @@ def test_lines_are_kept_for_at_most_a_second_or_until_the_tick(tmp_path: Path) -
     sink.close()
 
 
-class FullDisk:
-    """A file on a disk that fills up after ``room`` writes."""
+class Heard:
+    name = "heard"
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.closed = False
+    def __init__(self) -> None:
+        self.events: list[Event] = []
 
-    def write(self, text: str) -> int:
-        self.room -= 1
-        if self.room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return len(text)
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
 
-    def flush(self) -> None:
+    def on_tick(self, recorder: object) -> None:
         pass
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
-def test_a_full_disk_ends_the_file_and_not_the_run(tmp_path: Path) -> None:
-    class Heard:
-        name = "heard"
-
-        def __init__(self) -> None:
-            self.events: list[Event] = []
-
-        def on_event(self, event: Event) -> None:
-            self.events.append(event)
-
-        def on_tick(self, recorder: object) -> None:
-            pass
-
-        def close(self) -> None:
-            pass
-
-    bench, heard, disk = Bench(), Heard(), FullDisk(room=1)
-    sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
-    sink._file.close()
-    sink._file = disk  # type: ignore[assignment]
-    hub = Hub([sink, heard], bench.clock)
-    for second in range(5):
+def run(path: Path, seconds: int, disk: SmallDisk, room_at: int | None) -> tuple[list[dict[str, Any]], Heard]:
+    """A run with a warning a second, on a disk that has room again at that second; and what a bystander heard."""
+    bench, heard, rolled = Bench(), Heard(), Rolled()
+    hub = Hub([], bench.clock)
+    for sink in (EventsFile(path / "events.jsonl", ANCHOR, rolled), heard, FilesTold(rolled, hub.say)):
+        hub.add(sink)
+    for second in range(seconds):
         bench.now_ns = T0 + second * NS
+        if second == room_at:
+            disk.room = 1_000_000
         hub.say(Kind.WARNING, text=str(second))
         hub.tick(bench.recorder)
     hub.close()
+    return rows(path / "events.jsonl"), heard
+
+
+def test_a_full_disk_stops_the_writing_not_the_run_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, heard = run(tmp_path, 30, SmallDisk(monkeypatch, room=400), room_at=17)
+    assert [one.data["text"] for one in heard.events if one.kind is Kind.WARNING] == [str(n) for n in range(30)]
+    (full,) = [one for one in heard.events if one.kind is Kind.DISK_FULL]
+    assert full.data == {"file": "events.jsonl", "error": "No space left on device"}
+    assert [row["text"] for row in found if row["kind"] == "warning"] == [str(n) for n in range(30)], "they waited"
+    (room,) = [row for row in found if row["kind"] == "disk_room"]
+    assert (room["file"], room["lost"], 0 <= room["since_s"] < 10) == ("events.jsonl", 0, True)
+    assert room["duration_s"] == pytest.approx(room["t"] - room["since_s"])
+    assert not [one for one in heard.events if one.kind is Kind.SINK_FAILED]
+
+
+def test_what_cannot_wait_any_longer_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_file, "KEPT", 5)
+    found, _ = run(tmp_path, 30, SmallDisk(monkeypatch, room=0), room_at=20)
+    (room,) = [row for row in found if row["kind"] == "disk_room"]
+    kept = [row["text"] for row in found if row["kind"] == "warning"]
+    told = len(kept) + len([row for row in found if row["kind"] == "disk_full"])
+    assert told + room["lost"] == 31, "30 warnings, and disk_full itself"
+    assert room["lost"] > 10
+    assert kept[-1] == "29"
+
+
+def test_room_that_comes_just_before_the_end_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, disk = Bench(), SmallDisk(monkeypatch, room=0)
+    sink = EventsFile(tmp_path / "events.jsonl", ANCHOR)
+    for second in range(3):
+        bench.now_ns = T0 + second * NS
+        sink.on_event(event(Kind.WARNING, second))
+        sink.on_tick(bench.recorder)
+    disk.room = 10_000
+    sink.close()
+    assert len(rows(tmp_path / "events.jsonl")) == 3
+
+
+def test_a_disk_that_is_full_to_the_end_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, heard = run(tmp_path, 10, SmallDisk(monkeypatch, room=400), room_at=None)
+    assert 0 < len(found) < 10, "and every line is whole"
     failures = [one.data for one in heard.events if one.kind is Kind.SINK_FAILED]
     assert failures == [{"sink": "events", "error": "OSError: [Errno 28] No space left on device"}]
-    assert [one.data["text"] for one in heard.events if one.kind is Kind.WARNING] == ["0", "1", "2", "3", "4"]
-    assert disk.closed
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

@@ -182,7 +182,7 @@ class PageSink:
         uses = self._containers()
         for name, use in sorted(uses.items()):
             before = self._before.get(name)
-            if before is None or use.wall_ns > before.wall_ns:
+            if before is None or use.wall_ns != before.wall_ns:
                 self._used[name] = (cores(use, before), use.memory_bytes)
         self._before = dict(uses)
         return {name: use for name, use in self._used.items() if now_ns - self._before[name].at_ns < STALE_NS}
