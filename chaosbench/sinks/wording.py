@@ -188,6 +188,7 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.LEADER_CHANGED: _leader_changed,
     Kind.WINDOW_OPENED: _window_opened,
     Kind.WINDOW_CLOSED: _window_closed,
+    Kind.WORKER_LOST: lambda data: Saying(f"worker {data['worker']} is lost: {data['why']}", "bad", lasting=True),
     Kind.SINK_FAILED: lambda data: Saying(f"{data['sink']} is off: {data['error']}", "warn", lasting=True),
     Kind.WARNING: lambda data: Saying(str(data["text"]), "warn", lasting=True),
     Kind.SCENARIO_FINISHED: _scenario_finished,

@@ -1,0 +1,186 @@
+"""Workers by Dask distributed: a local cluster of processes, or those of a scheduler that is there already.
+
+Dask starts the processes, tells which there are and carries a task to each: one
+coroutine, which runs on the worker's own loop for as long as the load. While it
+runs, the coordinator talks to it over Dask's own connections, without the
+scheduler in between. Dask also notices that a process has died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import dask.config
+from distributed import Client, KilledWorker, LocalCluster, get_worker
+
+import chaosbench
+from chaosbench.clock import Clock
+from chaosbench.distributed.members import Link
+from chaosbench.distributed.share_run import ShareRun
+from chaosbench.distributed.wire import Answer, Plan, Question
+from chaosbench.errors import ClusterUnavailable
+
+START_S = 30.0
+"""How long workers may take to come up, a scheduler to answer, a task to begin."""
+_LOOK_S = 0.005
+
+_SETTINGS = {
+    # Loads run on uvloop; the variable must be there before the worker's process imports distributed.
+    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop",
+    # A share is never begun anew elsewhere: its operations in flight would be forgotten.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.worker.profile.enabled": False,
+    "distributed.comm.timeouts.connect": "2s",
+    "distributed.comm.retry.count": 0,
+}
+
+
+class LocalCrew:
+    """So many worker processes on this machine, started for the block and ended with it."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    @asynccontextmanager
+    async def links(self) -> AsyncIterator[Sequence[Link]]:
+        """Start them."""
+        with dask.config.set(_SETTINGS):
+            cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=self._workers,
+                processes=True,
+                threads_per_worker=1,
+                asynchronous=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=50,
+            )
+            async with cluster, _linked(cluster.scheduler_address, self._workers) as links:
+                yield links
+
+
+class SchedulerCrew:
+    """The workers of a scheduler that is there already, on whatever machines they are; all of them, or so many."""
+
+    def __init__(self, address: str, workers: int | None) -> None:
+        self._address = address
+        self._workers = workers
+
+    @asynccontextmanager
+    async def links(self) -> AsyncIterator[Sequence[Link]]:
+        """Reach them."""
+        with dask.config.set(_SETTINGS):
+            async with _linked(self._address, self._workers) as links:
+                yield links
+
+
+@asynccontextmanager
+async def _linked(scheduler: str, workers: int | None) -> AsyncIterator[Sequence[Link]]:
+    try:
+        client = await Client(  # type: ignore[no-untyped-call]
+            scheduler, asynchronous=True, timeout=START_S, set_as_default=False
+        )
+    except (OSError, TimeoutError) as error:
+        raise ClusterUnavailable(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    try:
+        try:
+            await client.wait_for_workers(workers or 1, timeout=START_S)
+            there = sorted(await client.nthreads())
+        except (OSError, TimeoutError):
+            raise ClusterUnavailable(
+                f"the Dask scheduler at {scheduler} has not got {workers or 1} workers within {START_S:g} s; "
+                f"start them with: dask worker {scheduler} --nthreads 1"
+            ) from None
+        links = [_DaskLink(client, address) for address in there[:workers]]
+        try:
+            yield links
+        finally:
+            for link in links:
+                await link.close()
+    finally:
+        await client.close()
+
+
+class _DaskLink:
+    """One worker; its task and the handler by which the task is reached have a name of their own."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self.address = address
+        self._client = client
+        self._name = f"chaosbench-{uuid4().hex}"
+        self._ending: asyncio.Future[BaseException | None] | None = None
+
+    async def start(self, plan: Plan) -> None:
+        """Submit the task and wait until it can be asked."""
+        future = self._client.submit(
+            carry, self._name, plan, key=self._name, workers=[self.address], allow_other_workers=False, pure=False
+        )
+        self._ending = asyncio.ensure_future(_end_of(future))
+        ready = asyncio.ensure_future(self._client.run(reachable, self._name, workers=[self.address]))
+        try:
+            async with asyncio.timeout(START_S):
+                await asyncio.wait({ready, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
+        if (why := self.gone()) is not None:
+            raise OSError(f"{self.address}: {why}")
+
+    async def ask(self, question: Question) -> Answer:
+        """One exchange."""
+        answer = await self._client.rpc(self.address).__getattr__(self._name)(question=pickle.dumps(question))
+        found = pickle.loads(answer)  # noqa: S301 - whoever may run tasks may run code: Dask's own rule
+        assert isinstance(found, Answer)
+        return found
+
+    def gone(self) -> str | None:
+        """What Dask says of the task's end."""
+        if self._ending is None or not self._ending.done() or self._ending.cancelled():
+            return None
+        error = self._ending.exception() or self._ending.result()
+        if error is None:
+            return "its task has ended"
+        return "its process is gone" if isinstance(error, KilledWorker) else f"{type(error).__name__}: {error}"
+
+    async def close(self) -> None:
+        """Wait for nothing any more."""
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.gather(self._ending, return_exceptions=True)
+
+
+async def _end_of(future: Any) -> BaseException | None:
+    """The error by which a task ended; None when it ended well. Keeps the future, and with it the task, alive."""
+    error: BaseException | None = await future.exception()
+    return error
+
+
+async def carry(name: str, plan: Plan) -> None:
+    """(Worker) The task: this worker's share of the load."""
+    if plan.version != chaosbench.__version__:
+        raise RuntimeError(f"this worker has chaosbench {chaosbench.__version__}, the coordinator {plan.version}")
+    run = ShareRun(plan, Clock())
+
+    async def answer(question: bytes) -> bytes:
+        return pickle.dumps(run.ask(pickle.loads(question)))  # noqa: S301 - from the coordinator
+
+    handlers = get_worker().handlers
+    handlers[name] = answer
+    try:
+        await run.run()
+    finally:
+        del handlers[name]
+
+
+async def reachable(name: str, dask_worker: Any) -> None:
+    """(Worker) Return once the task of that name can be asked; TimeoutError if that takes too long."""
+    for _ in range(round(START_S / _LOOK_S)):
+        if name in dask_worker.handlers:
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise TimeoutError(f"no task {name} within {START_S:g} s")
