@@ -160,7 +160,7 @@ class RemoteEngine:
             await self._exchange(member)
         if member.lost is not None:
             self._gone(member)
-        else:
+        if member.ended:
             await member.part()
 
     async def _exchange(self, member: Member) -> None:

@@ -19,7 +19,7 @@ _LOOK_S = 0.5
 
 
 class ShareRun:
-    """Runs from its construction's plan until it is told to stop, or nobody asks any more.
+    """Carries its share from :meth:`run` on until it is told to stop, or nobody asks any more.
 
     ``cpu`` tells the CPU seconds that this process has used.
     """
@@ -51,13 +51,14 @@ class ShareRun:
             async with without_gc_pauses(), self._engine.running():
                 while not self._stopping.is_set() and not self._unasked():
                     await _wait(self._stopping, _LOOK_S)
-        except Exception as error:
-            self._failure = f"{type(error).__name__}: {error}"
-            raise
+        except Exception as error:  # raised below: it is to be told first
+            self._failure = _said(error)
         finally:
             self._ended = True
         while not self._told.is_set() and not self._unasked():
             await _wait(self._told, _LOOK_S)
+        if self._failure is not None:
+            raise RuntimeError(self._failure)
 
     def ask(self, question: Question) -> Answer:
         """Carry out the orders and tell what has come since the last question; a repeated one changes nothing."""
@@ -115,6 +116,14 @@ class ShareRun:
 
     def _unasked(self) -> bool:
         return self._clock.now() - self._asked_ns > to_ns(UNASKED_S)
+
+
+def _said(error: Exception) -> str:
+    """The error at the bottom of nested groups, as one line."""
+    bottom: BaseException = error
+    while isinstance(bottom, BaseExceptionGroup):
+        bottom = bottom.exceptions[0]
+    return f"{type(bottom).__name__}: {bottom}"
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
