@@ -30,8 +30,7 @@ START_S = 30.0
 _LOOK_S = 0.005
 
 _SETTINGS = {
-    # Loads run on uvloop; the variable must be there before the worker's process imports distributed.
-    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop",
+    "distributed.admin.event-loop": "uvloop",
     # A share is never begun anew elsewhere: its operations in flight would be forgotten.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.profile.enabled": False,
@@ -56,7 +55,7 @@ class LocalCrew:
                 threads_per_worker=1,
                 asynchronous=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=50,
             )
