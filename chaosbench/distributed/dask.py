@@ -28,6 +28,7 @@ from chaosbench.errors import ClusterUnavailable
 START_S = 30.0
 """How long workers may take to come up, a scheduler to answer, a task to begin."""
 _LOOK_S = 0.005
+_SAY_S = 2.0
 
 _SETTINGS = {
     "distributed.admin.event-loop": "uvloop",
@@ -127,7 +128,7 @@ class _DaskLink:
         finally:
             ready.cancel()
             await asyncio.gather(ready, return_exceptions=True)
-        if (why := self.gone()) is not None:
+        if (why := await self.gone()) is not None:
             raise OSError(f"{self.address}: {why}")
 
     async def ask(self, question: Question) -> Answer:
@@ -137,20 +138,30 @@ class _DaskLink:
         assert isinstance(found, Answer)
         return found
 
-    def gone(self) -> str | None:
-        """What Dask says of the task's end."""
-        if self._ending is None or not self._ending.done() or self._ending.cancelled():
+    async def gone(self) -> str | None:
+        """What Dask says of the task's end; or, as a scheduler may wait for the same worker to come back, of the worker."""
+        if self._ending is None or self._ending.cancelled():
             return None
+        if not self._ending.done():
+            return None if await self._there() else "its process is gone"
         error = self._ending.exception() or self._ending.result()
         if error is None:
             return "its task has ended"
         return "its process is gone" if isinstance(error, KilledWorker) else f"{type(error).__name__}: {error}"
 
+    async def _there(self) -> bool:
+        """Whether the scheduler still knows the worker; also when the scheduler does not say."""
+        try:
+            async with asyncio.timeout(_SAY_S):
+                return self.address in await self._client.nthreads()
+        except (OSError, TimeoutError):
+            return True
+
     async def close(self) -> None:
-        """Wait for nothing any more."""
+        """Wait for nothing any more; a task that waits for a lost worker to come back is not to begin anew."""
         if self._ending is not None:
             self._ending.cancel()
-            await asyncio.gather(self._ending, return_exceptions=True)
+            await asyncio.gather(self._ending, return_exceptions=True)  # with it goes the last one who wants the task
 
 
 async def _end_of(future: Any) -> BaseException | None:

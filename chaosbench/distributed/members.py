@@ -10,7 +10,7 @@ from typing import Protocol
 
 from chaosbench.clock import Clock, to_ns
 from chaosbench.distributed.offset import Alignment
-from chaosbench.distributed.wire import Answer, Order, Plan, Question
+from chaosbench.distributed.wire import FIRST, Answer, Order, Plan, Question
 from chaosbench.share import Share
 
 PERIOD_S = 0.1
@@ -38,7 +38,7 @@ class Link(Protocol):
         """One exchange. OSError or TimeoutError when nothing came back."""
         ...
 
-    def gone(self) -> str | None:
+    async def gone(self) -> str | None:
         """Why the process is known to be gone; None as long as nobody knows of it."""
         ...
 
@@ -78,7 +78,7 @@ class Member:
         self._clock = clock
         self._orders: list[Order] = []
         self._ring = asyncio.Event()
-        self._question = Question(1)
+        self._question = Question(FIRST)
         self._repeated = False
         self._heard_ns = clock.now()
 
@@ -113,7 +113,7 @@ class Member:
                 answer = await self.link.ask(self._question)
         except (OSError, TimeoutError) as error:
             self._repeated = True
-            self._unheard(error)
+            await self._unheard(error)
             return None
         received_ns = self._clock.now()
         if not self._repeated:  # a repeated answer may have been stamped at the first question
@@ -126,9 +126,9 @@ class Member:
         self.ended = answer.ended
         return answer
 
-    def _unheard(self, error: BaseException) -> None:
+    async def _unheard(self, error: BaseException) -> None:
+        gone = await self.link.gone()
         now_ns = self._clock.now()
-        gone = self.link.gone()
         if gone is not None:
             self.lost = Lost(now_ns, gone)
         elif now_ns - self._heard_ns > to_ns(SILENCE_S):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from chaosbench.clock import NS, Clock, to_ns
 from chaosbench.distributed.gathering import NO_READS, GatheringLedger, GatheringRecorder, take_registers
-from chaosbench.distributed.wire import Answer, Begin, Order, Plan, Question, Stop, Turn
+from chaosbench.distributed.wire import FIRST, Answer, Begin, Order, Plan, Question, Stop, Turn
 from chaosbench.engine.engine import Engine, without_gc_pauses
 from chaosbench.staleness import Registers
 from chaosbench.workload import Context
@@ -39,6 +39,7 @@ class ShareRun:
         self._ended = False
         self._failure: str | None = None
         self._told = asyncio.Event()
+        self._begun = asyncio.Event()
         context = Context(
             scale=plan.scale, ledger=self._ledger, registers=self._registers, now=clock.now, share=plan.share
         )
@@ -47,6 +48,11 @@ class ShareRun:
 
     async def run(self) -> None:
         """The load, until its end has been told."""
+        # One that Dask begins anew, after its worker was lost and came back, is never asked for its beginning.
+        while not self._begun.is_set() and not self._unasked():
+            await _wait(self._begun, _LOOK_S)
+        if not self._begun.is_set():
+            return
         try:
             async with without_gc_pauses(), self._engine.running():
                 while not self._stopping.is_set() and not self._unasked():
@@ -62,6 +68,9 @@ class ShareRun:
 
     def ask(self, question: Question) -> Answer:
         """Carry out the orders and tell what has come since the last question; a repeated one changes nothing."""
+        if self._answer is None and question.number != FIRST:
+            raise OSError("this share was begun anew: what came before is lost")
+        self._begun.set()
         self._asked_ns = self._clock.now()
         if self._answer is not None:
             if question.number == self._answer.number:

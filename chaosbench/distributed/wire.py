@@ -74,6 +74,10 @@ class Stop:
 Order = Begin | Turn | Stop
 
 
+FIRST = 1
+"""The first question's number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked. ``number`` goes up by one when the answer before it has arrived; a repeated one gets the same."""

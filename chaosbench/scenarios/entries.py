@@ -23,9 +23,13 @@ C = TypeVar("C")
 
 def load_of(raw: Any, path: Path_, document: Document) -> tuple[Spread | None, tuple[Stream, ...]]:
     """What stands under ``load``: streams, or a mapping of who carries them and ``streams``."""
-    keys = keys_of(Spread)
-    if not isinstance(raw, dict) or "workload" in raw or not any(key in raw for key in (*keys, "streams")):
+    keys = {*keys_of(Spread), "streams"}
+    misplaced = sorted(keys & set(raw)) if isinstance(raw, dict) else []
+    if not misplaced:
         return None, streams_of(raw, path, document)
+    if "workload" in raw:
+        document.add((*path, misplaced[0]), f"{misplaced[0]}: write load: {{workers: 2, streams: [{{workload: ...}}]}}")
+        return None, ()
     spread = build(Spread, {key: raw[key] for key in raw if key != "streams"}, path, document, known=("streams",))
     inside = (*path, "streams") if "streams" in raw else path
     streams = streams_of(raw.get("streams"), inside, document)

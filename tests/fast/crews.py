@@ -49,7 +49,7 @@ class FakeLink:
             raise ConnectionResetError("connection reset by peer")
         return answer
 
-    def gone(self) -> str | None:
+    async def gone(self) -> str | None:
         return "its process is gone" if self._killed else None
 
     def kill(self) -> None:

@@ -43,9 +43,11 @@ class LedgerBackend(Backend):
         self._ledger = server
         self._inserts = False
         self._bound = 0
+        self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.peer = transport.get_extra_info("peername")[0]
         self._ledger.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

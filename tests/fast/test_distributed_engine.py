@@ -16,8 +16,8 @@ import chaosbench
 from chaosbench.clock import loop_clock
 from chaosbench.distributed.engine import RemoteEngine
 from chaosbench.distributed.members import SILENCE_S
-from chaosbench.distributed.share_run import UNASKED_S
-from chaosbench.distributed.wire import Plan, StreamPlan
+from chaosbench.distributed.share_run import UNASKED_S, ShareRun
+from chaosbench.distributed.wire import Plan, Question, StreamPlan
 from chaosbench.engine.engine import Engine
 from chaosbench.errors import ClusterUnavailable, PreflightError
 from chaosbench.events import Event, Kind
@@ -260,6 +260,18 @@ async def test_an_error_in_a_worker_is_told_and_not_hung_upon():
         assert len(rig.lost) == 2
         assert all("ZeroDivisionError" in what[2] for what in rig.lost)
         assert rig.engine.broken.is_set()
+
+
+async def test_a_share_that_is_begun_anew_connects_nobody_and_ends():
+    rig = Rig(workers=1, clients=2)
+    anew = ShareRun(rig.planned(Share()), rig.clock)
+    running = asyncio.create_task(anew.run())
+    await asyncio.sleep(1)
+    with pytest.raises(OSError, match="begun anew"):
+        anew.ask(Question(17))
+    await asyncio.sleep(UNASKED_S + 1)
+    assert running.done()
+    assert rig.server.connects == 0
 
 
 async def test_no_worker_without_anything_to_do():

@@ -20,7 +20,7 @@ from chaosbench.injectors.healing import Patience
 from chaosbench.injectors.netem import Netem
 from chaosbench.injectors.selection import FORMS
 from chaosbench.injectors.table import INJECTORS
-from chaosbench.model.scenario import Stage, StreamSettings, Windows
+from chaosbench.model.scenario import Spread, Stage, StreamSettings, Windows
 from chaosbench.parameters import CustomOperation, Parameter, Statement
 from chaosbench.scenarios.fault_entries import Choice, Step
 from chaosbench.scenarios.loader import _Body, load
@@ -61,6 +61,7 @@ TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
     ("A scenario", SCENARIOS, _Body, {"load", "faults", "expect"}),
     ("`windows`", SCENARIOS, Windows, set()),
     ("`load`", SCENARIOS, StreamSettings, {"workload"}),
+    ("Load from several processes", SCENARIOS, Spread, {"streams"}),
     ("`stages`", SCENARIOS, Stage, set()),
     ("An operation", SCENARIOS, CustomOperation, set()),
     ("A statement", SCENARIOS, Statement, set()),
@@ -73,7 +74,7 @@ TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
 ]
 
 # Classes none of whose keys is required by itself, but one of several is: the one that the examples stand with.
-ONE_OF: dict[type[Any], set[str]] = {Netem: {"delay"}}
+ONE_OF: dict[type[Any], set[str]] = {Netem: {"delay"}, Spread: {"workers"}}
 
 
 def required(cls: type[Any]) -> set[str]:
