@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,7 +61,7 @@ class LocalCrew:
                 memory_limit=0,
                 silence_logs=50,
             )
-            async with cluster, _linked(cluster.scheduler_address, self._workers) as links:
+            async with cluster, _linked(cluster.scheduler_address, self._workers, ours=True) as links:
                 yield links
 
 
@@ -75,12 +76,12 @@ class SchedulerCrew:
     async def links(self) -> AsyncIterator[Sequence[Link]]:
         """Reach them."""
         with dask.config.set(_SETTINGS):
-            async with _linked(self._address, self._workers) as links:
+            async with _linked(self._address, self._workers, ours=False) as links:
                 yield links
 
 
 @asynccontextmanager
-async def _linked(scheduler: str, workers: int | None) -> AsyncIterator[Sequence[Link]]:
+async def _linked(scheduler: str, workers: int | None, *, ours: bool) -> AsyncIterator[Sequence[Link]]:
     try:
         client = await Client(  # type: ignore[no-untyped-call]
             scheduler, asynchronous=True, timeout=START_S, set_as_default=False
@@ -96,7 +97,7 @@ async def _linked(scheduler: str, workers: int | None) -> AsyncIterator[Sequence
                 f"the Dask scheduler at {scheduler} has not got {workers or 1} workers within {START_S:g} s; "
                 f"start them with: dask worker {scheduler} --nthreads 1"
             ) from None
-        links = [_DaskLink(client, address) for address in there[:workers]]
+        links = [_DaskLink(client, address, ours=ours) for address in there[:workers]]
         try:
             yield links
         finally:
@@ -109,7 +110,8 @@ async def _linked(scheduler: str, workers: int | None) -> AsyncIterator[Sequence
 class _DaskLink:
     """One worker; its task and the handler by which the task is reached have a name of their own."""
 
-    def __init__(self, client: Any, address: str) -> None:
+    def __init__(self, client: Any, address: str, *, ours: bool) -> None:
+        self._ours = ours
         self.address = address
         self._client = client
         self._name = f"chaosbench-{uuid4().hex}"
@@ -118,7 +120,14 @@ class _DaskLink:
     async def start(self, plan: Plan) -> None:
         """Submit the task and wait until it can be asked."""
         future = self._client.submit(
-            carry, self._name, plan, key=self._name, workers=[self.address], allow_other_workers=False, pure=False
+            carry,
+            self._name,
+            plan,
+            self._ours,
+            key=self._name,
+            workers=[self.address],
+            allow_other_workers=False,
+            pure=False,
         )
         self._ending = asyncio.ensure_future(_end_of(future))
         ready = asyncio.ensure_future(self._client.run(reachable, self._name, workers=[self.address]))
@@ -134,12 +143,14 @@ class _DaskLink:
     async def ask(self, question: Question) -> Answer:
         """One exchange."""
         answer = await self._client.rpc(self.address).__getattr__(self._name)(question=pickle.dumps(question))
+        if not isinstance(answer, bytes):
+            raise OSError("the worker closes")
         found = pickle.loads(answer)  # noqa: S301 - whoever may run tasks may run code: Dask's own rule
         assert isinstance(found, Answer)
         return found
 
     async def gone(self) -> str | None:
-        """What Dask says of the task's end; or, as a scheduler may wait for the same worker to come back, of the worker."""
+        """What Dask says of the task's end; or of the worker, for a scheduler may wait for it to come back."""
         if self._ending is None or self._ending.cancelled():
             return None
         if not self._ending.done():
@@ -170,8 +181,12 @@ async def _end_of(future: Any) -> BaseException | None:
     return error
 
 
-async def carry(name: str, plan: Plan) -> None:
-    """(Worker) The task: this worker's share of the load."""
+async def carry(name: str, plan: Plan, ours: bool) -> None:
+    """(Worker) The task: this worker's share of the load. ``ours``: the process was started for it."""
+    if ours:
+        # A terminal or systemd tells all of a run's processes; it is the coordinator who then ends the load.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
     if plan.version != chaosbench.__version__:
         raise RuntimeError(f"this worker has chaosbench {chaosbench.__version__}, the coordinator {plan.version}")
     run = ShareRun(plan, Clock())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -135,6 +137,15 @@ def listener_of(address: str) -> int:
     raise AssertionError(f"nobody listens at {address}")
 
 
+def await_end(pid: int) -> None:
+    """Until the process is gone, for at most five seconds."""
+    for _ in range(500):
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{pid} is still there")
+
+
 def on_uvloop(pid: int) -> bool:
     return b"uvloop" in Path(f"/proc/{pid}/maps").read_bytes()
 
@@ -183,6 +194,45 @@ async def test_a_worker_that_is_killed_is_told_and_the_other_goes_on():
     (insert,) = wide.recorder.operations()
     assert insert.reasons[Outcome.UNKNOWN, "worker_lost"] == 2
     assert [one.lost_why for one in wide.engine.report()] == ["its process is gone", None]
+
+
+async def test_what_tells_the_run_to_end_does_not_end_its_workers():
+    async with listening() as server:
+        wide = Wide(LocalCrew(1), server, clients=1)
+        async with wide.loaded():
+            (worker,) = (listener_of(one.address) for one in wide.engine.report())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(worker, number)
+            await asyncio.sleep(0.3)
+        wide.accounted()
+    assert wide.lost == []
+    assert worker not in descendants()
+
+
+async def test_workers_do_not_outlive_a_killed_coordinator(tmp_path: Path):
+    script = tmp_path / "coordinator.py"
+    script.write_text(
+        "import asyncio\n"
+        "from chaosbench.distributed.dask import LocalCrew\n"
+        "async def main():\n"
+        "    async with LocalCrew(2).links() as links:\n"
+        "        print(*(link.address for link in links), flush=True)\n"
+        "        await asyncio.sleep(30)\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=pipe, env=environment)
+    async with asyncio.timeout(20):
+        assert process.stdout is not None
+        workers = [listener_of(address) for address in (await process.stdout.readline()).decode().split()]
+        assert len(set(workers)) == 2
+        process.kill()
+        await process.wait()
+        for pid in workers:
+            await asyncio.to_thread(await_end, pid)
 
 
 async def test_a_worker_of_another_version_refuses():
