@@ -106,6 +106,8 @@ class Rig:
 
 async def test_the_workers_together_are_the_load_that_one_process_would_be():
     rig = Rig(workers=3, rate="100/s", connections=7)
+    for number, member in enumerate(rig.crew.members):
+        member.latency = 0.002 * number  # some hear of everything later than others
     async with rig.loaded():
         begun_ns = rig.recorder.started_ns
         await asyncio.sleep(10)
@@ -314,6 +316,9 @@ async def test_one_process_that_is_told_a_share_has_the_clients_of_the_whole():
             settings = StreamSettings(clients=5)
             workload = LedgerWorkload().start(Context(scale=1, ledger=Ledger(run=1)))
             engine.add(name, settings, workload, FakeServer(clock).connect)
+    poisson = StreamSettings(rate="100/s", arrivals="poisson")  # type: ignore[arg-type]
+    first = {next(engine._arrival_times("a", poisson, 100.0)) for engine in (whole, *halves)}
+    assert len(first) == 3, "chance is another one in each share"
     numbers = [[w.number for s in one._streams for w in s.workers] for one in (whole, *halves)]
     draws = [{w.number: w._rng.random() for s in one._streams for w in s.workers} for one in (whole, *halves)]
     assert sorted(numbers[1] + numbers[2]) == numbers[0] == list(range(10))

@@ -27,14 +27,15 @@ T0 = START + 300 * MS
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.integers(0, 2),  # which worker
+        st.sampled_from([0, 0, 0, 1, 2]),  # which worker
         st.sampled_from(OpClass),
         st.sampled_from([Outcome.OK, Outcome.OK, Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN, Outcome.SHED]),
         st.integers(0, 400),  # ms since the one before ended
         st.integers(0, 900),  # ms of waiting
         st.integers(0, 300),  # ms of service
-        st.booleans(),  # whether that worker is asked now
+        st.sampled_from([False] * 9 + [True]),  # whether that worker is asked now
     ),
+    min_size=5,
     max_size=60,
 )
 
@@ -150,6 +151,26 @@ async def _same(operations) -> None:
         assert outage_one.longest_gap(now[0]) == outage_all.longest_gap(now[0])
 
 
+async def test_a_stretch_without_success_is_one_only_where_no_worker_had_any():
+    for others_ms, longest in (((), (10, 500)), ((200,), (200, 500)), ((200, 240, 460), (240, 460))):
+        of_all = recorder([], lambda: START + 600 * MS)
+        folding = Folding(of_all, Ledger(1), Registers(1))
+        one, other = Telling(0, 2), Telling(1, 2)
+        for index in range(2):
+            folding.join(index, Share(index, 2))
+        for worker, times_ms in ((one, (0, 10, 500, 510)), (other, others_ms)):
+            for ms in times_ms:
+                at = worker.offset.theirs(START + ms * MS)
+                record(worker.recorder, OpClass.READ, Outcome.OK, at, at, at)
+        at = one.offset.theirs(START + 300 * MS)
+        record(one.recorder, OpClass.READ, Outcome.FAILED, at - 200 * MS, at, at)
+        for index, worker in enumerate((one, other)):
+            folding.take(index, worker.answer(ended=True), worker.offset, 0)
+        await folding.fold()
+        (window,) = of_all.windows()
+        assert window.longest_gap == (START + longest[0] * MS, START + longest[1] * MS)
+
+
 async def test_what_depends_on_order_waits_for_the_slowest_and_counts_do_not():
     now, events = [START], []
     of_all = recorder(events, lambda: now[0])
@@ -179,6 +200,9 @@ async def test_a_lost_worker_holds_nobody_up():
         folding.join(index, Share(index, 2))
         for op_class in OpClass:
             worker.recorder.tally("load", op_class.value, op_class).attempted += 2
+            at = worker.offset.theirs(START)
+            record(worker.recorder, op_class, Outcome.FAILED, at, at, at)
+            record(worker.recorder, op_class, Outcome.OK, at, at, at)
         folding.take(index, worker.answer(), worker.offset, 0)
     assert folding.watermark_ns == START
     here.now_ns = START + 900 * MS
@@ -190,6 +214,8 @@ async def test_a_lost_worker_holds_nobody_up():
     assert ended[OpClass.CONNECT] == {Outcome.FAILED: 2}, "a connection that was never made had no effect"
     assert {tally.response_bad.max_us for tally in of_all.tallies} == {700_000}
     assert of_all.windows() == (), "that a generator dies says nothing about the cluster"
+    await folding.fold()
+    assert {tally.in_flight for tally in of_all.tallies} == {2}, "those of the worker that is there"
 
 
 async def test_acknowledgements_of_two_servers_are_split_brain_only_if_the_clocks_can_vouch_for_it():
