@@ -36,6 +36,8 @@ _SETTINGS = {
     # A share is never begun anew elsewhere: its operations in flight would be forgotten.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.profile.enabled": False,
+    # Dask's own look at how late its loop is, 50 times a second for each of its parts: the engine looks already.
+    "distributed.admin.tick.interval": "1s",
     "distributed.comm.timeouts.connect": "2s",
     "distributed.comm.retry.count": 0,
 }
