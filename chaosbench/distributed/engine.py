@@ -168,7 +168,7 @@ class RemoteEngine:
         if answer is None:
             return
         now_ns = self._clock.now()
-        offset = member.alignment.at(now_ns)
+        offset = member.offset = member.alignment.at(now_ns)
         doubt_ns = offset.uncertainty_ns + max(
             one.alignment.worst_ns for one in self._members if one is not member or len(self._members) == 1
         )
@@ -216,7 +216,7 @@ class RemoteEngine:
         return member.alignment.at(self._clock.now()).theirs(at_ns)
 
     def _report(self, member: Member) -> WorkerReport:
-        offset = member.alignment.at(self._clock.now())
+        offset = member.offset
         lost = member.lost
         return WorkerReport(
             worker=member.index,

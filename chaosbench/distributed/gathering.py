@@ -34,16 +34,19 @@ KEPT_ROWS = 2_000_000
 class GatheringTrack(ClassTrack):
     """Keeps when there were successes: stretches in which they follow one another closely, and each one if asked to.
 
+    ``bad`` has what did not end ok. Like successes it belongs to the recorder in which the operation began.
+
     What lies between the stretches of all workers together is, exactly, what
     one process would have seen as stretches without success.
     """
 
-    __slots__ = ("_from_ns", "_to_ns", "acks", "every", "stretches")
+    __slots__ = ("_from_ns", "_to_ns", "acks", "bad", "every", "stretches")
 
     def __init__(self, op_class: OpClass, now_ns: int, *, every: bool) -> None:
         super().__init__(WindowFolder(op_class, 0), now_ns)
         self.every = every
         self.acks = array("q")
+        self.bad: list[Bad] = []
         self.stretches = array("q")
         self._from_ns: int | None = None
         self._to_ns = now_ns
@@ -88,13 +91,14 @@ class GatheringRecorder(Recorder):
         }
         self._tracks = dict(self._gathering)
         self._attempted: dict[Key, int] = {}
-        self._bad: list[Bad] = []
 
     def bad(
         self, tally: Tally, outcome: Outcome, reason: str, intended_ns: int, sent_ns: int | None, done_ns: int
     ) -> None:
-        """Keep an operation that did not end ok."""
-        self._bad.append((_key(tally), outcome, reason, intended_ns, sent_ns, done_ns))
+        """Keep an operation that did not end ok, with the recorder in which it began: that may be an earlier one."""
+        track = tally.track
+        assert isinstance(track, GatheringTrack)
+        track.bad.append((_key(tally), outcome, reason, intended_ns, sent_ns, done_ns))
 
     def advance(self, now_ns: int | None = None) -> None:
         """Windows are not looked for here."""
@@ -102,7 +106,9 @@ class GatheringRecorder(Recorder):
     def take(self, registers: RegisterGain) -> Gain:
         """What has come since this was last asked."""
         tracks = {op_class: track.take() for op_class, track in self._gathering.items()}
-        bad, self._bad = self._bad, []
+        bad = [one for track in self._gathering.values() for one in track.bad]
+        for track in self._gathering.values():
+            track.bad.clear()
         lag, self.lag = self.lag, Lag()
         return Gain(
             epoch=self.epoch,

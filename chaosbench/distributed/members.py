@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chaosbench.clock import Clock, to_ns
-from chaosbench.distributed.offset import Alignment
+from chaosbench.distributed.offset import Alignment, Offset
 from chaosbench.distributed.wire import FIRST, Answer, Order, Plan, Question
 from chaosbench.share import Share
 
@@ -62,6 +62,7 @@ class Lost:
 class Member:
     """Asks one worker; keeps its clock's offset and what it last said.
 
+    offset:   of its clock, when it was last heard
     lost:     set when it is given up
     ended:    it has told everything
     """
@@ -71,6 +72,7 @@ class Member:
         self.share = share
         self.link = link
         self.alignment = Alignment()
+        self.offset = Offset(0, 0)
         self.lost: Lost | None = None
         self.in_flight_when_lost = 0
         self.ended = False

@@ -183,6 +183,23 @@ async def test_an_outage_is_one_for_all_workers():
     assert len(opened) == 1
 
 
+async def test_what_began_in_the_warm_up_ends_there():
+    rig = Rig(workers=2, clients=6, timeout="3s")
+    asyncio.get_running_loop().call_later(0.7, lambda: setattr(rig.server, "behaviour", rig.server.freezes))
+    async with rig.loaded():
+        assert rig.counts.attempted == 0, "all clients are busy with what they began before"
+        await asyncio.sleep(1)
+        rig.law_holds()
+        await asyncio.sleep(2.5)
+        rig.law_holds()
+        assert rig.counts.unknown == 0
+        rig.server.behaviour = rig.server.answers
+        await asyncio.sleep(4)
+    rig.law_holds()
+    assert rig.counts.in_flight == 0
+    assert rig.recorder.started_ns <= min(sample[3] for sample in rig.recorder.samples)
+
+
 async def test_a_killed_worker_is_told_and_what_it_had_in_flight_is_unknown():
     rig = Rig(workers=2, clients=6, timeout="30s")
     async with rig.loaded():
