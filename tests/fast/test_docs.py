@@ -139,7 +139,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
-    whole, sql, schedules = blocks("scenarios.md", "yaml")
+    whole, wide, sql, schedules = blocks("scenarios.md", "yaml")
     examples = [blocks(page, "yaml") for page in FAULT_PAGES]
     assert all(examples), "each fault's page has its example"
     faults = [*blocks("injectors.md", "yaml"), *itertools.chain.from_iterable(examples)]
@@ -148,7 +148,10 @@ def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
     for text in (
         whole,
         schedules,
-        yaml.safe_dump({"scenarios": {"a": {"duration": "60s", **yaml.safe_load(sql)}}}),
+        *(
+            yaml.safe_dump({"scenarios": {"a": {"duration": "60s", **yaml.safe_load(text)}}})
+            for text in (sql, wide, *blocks("distributed.md", "yaml"))
+        ),
         *(
             yaml.safe_dump({"scenarios": {"a": {"duration": "600s", "load": load_, **yaml.safe_load(fault)}}})
             for fault in faults
