@@ -9,6 +9,7 @@ scheduler in between. Dask also notices that a process has died.
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -63,8 +64,21 @@ class LocalCrew:
                 memory_limit=0,
                 silence_logs=50,
             )
-            async with cluster, _linked(cluster.scheduler_address, self._workers, ours=True) as links:
-                yield links
+            try:
+                await _up(cluster, self._workers)
+                async with _linked(cluster.scheduler_address, self._workers, ours=True) as links:
+                    yield links
+            finally:
+                await cluster.close()  # type: ignore[misc]
+
+
+async def _up(cluster: Any, workers: int) -> None:
+    try:
+        async with asyncio.timeout(START_S):
+            await cluster
+    except (OSError, TimeoutError) as error:
+        why = str(error) or f"not within {START_S:g} s"
+        raise ClusterUnavailable(f"{workers} worker processes did not come up: {why}") from None
 
 
 class SchedulerCrew:
@@ -84,6 +98,8 @@ class SchedulerCrew:
 
 @asynccontextmanager
 async def _linked(scheduler: str, workers: int | None, *, ours: bool) -> AsyncIterator[Sequence[Link]]:
+    # It warns of every worker that goes, and would do so in the middle of the live view.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = await Client(  # type: ignore[no-untyped-call]
             scheduler, asynchronous=True, timeout=START_S, set_as_default=False
