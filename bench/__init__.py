@@ -11,6 +11,7 @@ the same server and the same data, and a row is the median of its rounds.
 ``child``           this project's own side: a process a measurement, so that none inherits another's memory
 ``load``            the engine as a run has it, and a bare asyncpg loop that records nothing
 ``stand_in``        a server that speaks just enough of PostgreSQL's protocol, and stalls on demand
-``throughput``, ``cost``, ``open_loop``, ``stall``, ``watching``, ``startup``, ``memory``, ``directory``   the rows
+``throughput``, ``cost``, ``open_loop``, ``stall``, ``watching``, ``startup``, ``memory``, ``directory``,
+``wide``, ``wide_folding``   the rows
 ``profile``         where the time of the hot path goes
 """

@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 from pydantic import TypeAdapter
 
-from bench import alternating, load, memory, open_loop, stall
+from bench import alternating, load, memory, open_loop, stall, wide
 
 CHILDREN: Mapping[str, tuple[type[Any], Callable[[Any], Coroutine[Any, Any, object]]]] = {
     "engine": (load.Load, load.engine),
@@ -25,6 +25,7 @@ CHILDREN: Mapping[str, tuple[type[Any], Callable[[Any], Coroutine[Any, Any, obje
     "stalled-engine": (stall.Stalled, stall.engine),
     "stalled-bare": (stall.Stalled, stall.bare),
     "memory": (memory.Stretch, memory.stretch),
+    "wide": (wide.Carried, wide.carried),
 }
 
 

@@ -14,6 +14,7 @@ from bench.startup import startup
 from bench.surroundings import Lab
 from bench.throughput import throughput
 from bench.watching import watching
+from bench.wide import wide
 
 ON_THE_LAB: Mapping[str, Callable[[Lab, bool], Iterator[Row]]] = {
     "select-only-pgpool": lambda lab, quick: throughput(lab, lab.pgpool, "select-only", quick),
@@ -30,5 +31,6 @@ ALONE: Mapping[str, Callable[[bool], Iterator[Row]]] = {
     "watching": watching,
     "startup": startup,
     "memory": memory,
+    "wide": wide,
 }
 NAMES = (*ON_THE_LAB, *ALONE)

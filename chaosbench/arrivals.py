@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from chaosbench.share import WHOLE, Share
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -49,14 +51,17 @@ def segments(rate: float, stages: tuple[tuple[float, float], ...] = ()) -> tuple
     return (*result, Segment(math.inf, rate, rate))
 
 
-def constant(schedule: tuple[Segment, ...]) -> Iterator[float]:
-    """Evenly spaced arrivals: the first at 0."""
-    return _when(schedule, (float(n) for n in count()))
+def constant(schedule: tuple[Segment, ...], share: Share = WHOLE) -> Iterator[float]:
+    """Evenly spaced arrivals: the first at 0. A share has every n-th of them: all shares together are exactly these."""
+    return _when(schedule, (float(n) for n in count(share.index, share.count)))
 
 
-def poisson(schedule: tuple[Segment, ...], rng: random.Random) -> Iterator[float]:
-    """Arrivals of a Poisson process with that rate."""
-    return _when(schedule, _unit_poisson(rng))
+def poisson(schedule: tuple[Segment, ...], rng: random.Random, share: Share = WHOLE) -> Iterator[float]:
+    """Arrivals of a Poisson process with that rate.
+
+    A share is a Poisson process of 1/n of it; n of them, independent of one another, are together one of the whole.
+    """
+    return _when(schedule, (hits * share.count for hits in _unit_poisson(rng)))
 
 
 def _unit_poisson(rng: random.Random) -> Iterator[float]:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     WINDOW_OPENED = "window_opened"
     WINDOW_CLOSED = "window_closed"
     GENERATOR_SUSPECT = "generator_suspect"
+    WORKER_LOST = "worker_lost"
     SINK_FAILED = "sink_failed"
     DISK_FULL = "disk_full"
     DISK_ROOM = "disk_room"

@@ -12,7 +12,8 @@ from __future__ import annotations
 import operator
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from dataclasses import dataclass
+from itertools import accumulate, compress
 
 from hdrh.histogram import HdrHistogram
 
@@ -32,6 +33,19 @@ def highest_of(cell: int) -> int:
         return cell
     shift = (cell >> 7) - 1
     return (((cell - (shift << 7)) + 1) << shift) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What a histogram holds, without its empty cells: to be sent to another process. ``cells``: index and count."""
+
+    cells: tuple[tuple[int, int], ...]
+    sum_us: int
+    max_us: int
+    overflow: int
+
+
+NO_CELLS = Cells((), 0, 0, 0)
 
 
 class Histogram:
@@ -66,6 +80,19 @@ class Histogram:
     def add(self, other: Histogram) -> None:
         """Merge another histogram into this one, exactly."""
         self.counts = list(map(operator.add, self.counts, other.counts))
+        self.sum_us += other.sum_us
+        self.max_us = max(self.max_us, other.max_us)
+        self.overflow += other.overflow
+
+    def cells(self) -> Cells:
+        """Everything in it, compact."""
+        used = tuple((cell, self.counts[cell]) for cell in compress(range(CELLS), self.counts))
+        return Cells(used, self.sum_us, self.max_us, self.overflow)
+
+    def add_cells(self, other: Cells) -> None:
+        """Merge another one's cells into this one, exactly."""
+        for cell, counted in other.cells:
+            self.counts[cell] += counted
         self.sum_us += other.sum_us
         self.max_us = max(self.max_us, other.max_us)
         self.overflow += other.overflow

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from chaosbench.outcome import Outcome
 from chaosbench.serving import NOBODY, Server, Servings
 
-_ATTEMPTED, _OK, _FAILED, _UNKNOWN = range(4)
+_ATTEMPTED, _OK, _FAILED, _UNKNOWN, _ABSENT = range(5)
 _CODES = {Outcome.OK: _OK, Outcome.FAILED: _FAILED, Outcome.UNKNOWN: _UNKNOWN}
 
 
@@ -58,14 +58,16 @@ class Ledger:
         self.run = run
         self.started_ns = 0
         self.servings = Servings()
-        self._states = array("B", [_ATTEMPTED])
+        self._absent = 1  # entry 0 is no id
+        self._orphaned: list[range] = []
+        self._states = array("B", [_ABSENT])
         self._servers = array("B", [NOBODY])
         self._done_ns = array("q", [0])
         self._lsns = array("Q", [0])
 
     def __len__(self) -> int:
         """How many ids were attempted."""
-        return len(self._states) - 1
+        return len(self._states) - self._absent
 
     def attempt(self) -> int:
         """A new id, about to be sent."""
@@ -74,6 +76,23 @@ class Ledger:
         self._done_ns.append(0)
         self._lsns.append(0)
         return len(self._states) - 1
+
+    def adopt(self, rows: range) -> None:
+        """Ids that another process made and is sending. Those of all processes together leave few numbers out."""
+        missing = rows[-1] + 1 - len(self._states) if rows else 0
+        if missing > 0:
+            self._states.frombytes(bytes([_ABSENT]) * missing)
+            self._servers.frombytes(bytes([NOBODY]) * missing)
+            self._done_ns.extend([0] * missing)
+            self._lsns.extend([0] * missing)
+            self._absent += missing
+        for row in rows:
+            self._states[row] = _ATTEMPTED
+        self._absent -= len(rows)
+
+    def orphan(self, rows: range) -> None:
+        """Ids that a process which is gone may have sent without telling: one that is there was unknown, not wrong."""
+        self._orphaned.append(rows)
 
     def acknowledge(self, row: int, mark: str, lsn: int, sent_ns: int, done_ns: int) -> str | None:
         """A server acknowledged it. Called in order of ``done_ns``; ``mark``: see :meth:`Server.parse`.
@@ -104,7 +123,7 @@ class Ledger:
         """How many ids ended so. One that never ended counts as unknown."""
         counted = self._states.count(_CODES[outcome])
         if outcome is Outcome.UNKNOWN:
-            counted += self._states.count(_ATTEMPTED) - 1  # entry 0 is no id
+            counted += self._states.count(_ATTEMPTED)
         return counted
 
     def check(self, node: str, found: Iterable[int]) -> LedgerCheck:
@@ -115,8 +134,11 @@ class Ledger:
         rows = 0
         for row in found:
             rows += 1
-            state = self._states[row] if 0 < row < len(self._states) else _FAILED
-            if state == _FAILED:
+            state = self._states[row] if 0 < row < len(self._states) else _ABSENT
+            if state == _ABSENT and any(row in rows for rows in self._orphaned):
+                recovered.append(row)
+                continue
+            if state in (_FAILED, _ABSENT):
                 unexpected.append(row)
                 continue
             present[row] = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chaosbench.engine import Attempt, Operation, Session
@@ -30,13 +30,13 @@ class RunningRegisters:
         self,
         registers: Registers,
         name: Callable[[str], str],
-        number: int,
+        numbers: Sequence[int],
         read_ratio: float,
         now: Callable[[], int],
     ) -> None:
         self._registers = registers
         self._name = name
-        self._number = number
+        self._numbers = numbers
         self._read_ratio = read_ratio
         self._now = now
 
@@ -46,7 +46,8 @@ class RunningRegisters:
 
     async def open(self, connection: Any, rng: random.Random) -> Session:
         """Prepare both statements."""
-        registers, now, name, number = self._registers, self._now, self._name, self._number
+        registers, now, name, numbers = self._registers, self._now, self._name, self._numbers
+        number = len(numbers)
         read = (await connection.prepare(_READ)).fetchrow
         write = (await connection.prepare(_WRITE)).fetchval
 
@@ -55,7 +56,7 @@ class RunningRegisters:
 
             async def run(self, operation: int, attempt: Attempt) -> None:
                 """Read or write a register by chance."""
-                which = rng.randrange(number)
+                which = numbers[rng.randrange(number)]
                 register = registers.register(which)
                 if operation:
                     value = register.next()

@@ -1,9 +1,7 @@
 """What the clients do: pgbench's transactions, a ledger, or SQL from the scenario file.
 
-Each class is a workload's YAML settings; ``start`` gives the running workload
-that the engine drives. A new workload is one class and one line in
-``WORKLOADS``. What pgbench's transactions send is in ``pgbench.py``, the ledger's insert in
-``inserts.py``, the registers' in ``registers.py``.
+Each class is a workload's YAML settings; ``start`` gives the running workload that the engine drives. A new workload
+is one class and one line in ``WORKLOADS``. What they send is in ``pgbench.py``, ``inserts.py`` and ``registers.py``.
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from chaosbench.outcome import OpClass, Outcome
 from chaosbench.parameters import CustomOperation, Draw, sampler
 from chaosbench.pgbench import READ, SIMPLE_UPDATE, TPCB_LIKE, Call, Opener, select, transaction
 from chaosbench.registers import RunningRegisters
+from chaosbench.share import WHOLE, Share
 from chaosbench.staleness import Registers
 from chaosbench.units import Ratio
 
@@ -39,12 +38,14 @@ class Context:
     ledger:     where the ledger workload keeps its ids
     registers:  where the stale-reads workload keeps what it wrote and found
     now:        the run's clock
+    share:      of a load that several processes carry, the part of this one
     """
 
     scale: int
     ledger: Ledger
     registers: Registers = field(default_factory=lambda: Registers(run=0))
     now: Callable[[], int] = time.monotonic_ns
+    share: Share = WHOLE
 
 
 class WorkloadSettings(Protocol):
@@ -196,8 +197,8 @@ class StaleReads:
 
     def start(self, context: Context) -> RunningWorkload:
         """Writes, and reads that Pgpool may send to a replica."""
-        node = context.ledger.servings.node
-        return RunningRegisters(context.registers, node, self.registers, self.read_ratio, context.now)
+        node, mine = context.ledger.servings.node, context.share.of(self.registers)
+        return RunningRegisters(context.registers, node, mine, self.read_ratio, context.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -17,6 +17,7 @@ from chaosbench.engine.source import Book, ClosedSource, OpenSource, Source
 from chaosbench.engine.worker import Supply, Worker
 from chaosbench.model.scenario import StreamSettings
 from chaosbench.recorder.recorder import Recorder
+from chaosbench.share import WHOLE, Share
 
 TICK = 0.001
 TICK_IDLE = 0.01
@@ -37,7 +38,7 @@ class RunningStream:
 
 
 class Engine:
-    """Runs the load of one scenario.
+    """Runs the load of one scenario, or one share of it; settings and numbers are always those of the whole.
 
     ::
 
@@ -49,13 +50,17 @@ class Engine:
         # left: no new arrivals; what is under way ends or times out; connections closed
     """
 
-    def __init__(self, recorder: Recorder, clock: Clock, seed: str, on_lag: Callable[[int], None]) -> None:
+    def __init__(
+        self, recorder: Recorder, clock: Clock, seed: str, on_lag: Callable[[int], None], share: Share = WHOLE
+    ) -> None:
         self.recorder = recorder
+        self._share = share
+        self._numbered = 0
         self._clock = clock
         self._seed = seed
         self._on_lag = on_lag
         self._streams: list[RunningStream] = []
-        self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
+        self._connecting = asyncio.Semaphore(max(1, CONNECTS_AT_ONCE // share.count))
         self._stopping = False
         self._worst_late_ns = 0
         self._late_said_ns = 0
@@ -75,8 +80,9 @@ class Engine:
             stopping=lambda: self._stopping,
             clock=self._clock,
         )
-        first = self.workers
-        workers = tuple(Worker(supply, self._rng(name, n), first + n) for n in range(settings.workers))
+        numbers = self._share.of(settings.workers)
+        workers = tuple(Worker(supply, self._rng(name, n), self._numbered + n) for n in numbers)
+        self._numbered += settings.workers
         self._streams.append(RunningStream(settings, book, source, workers))
 
     def _rng(self, *parts: object) -> random.Random:
@@ -84,7 +90,7 @@ class Engine:
         return random.Random("/".join(map(str, (self._seed, *parts))))  # noqa: S311 - not for secrets
 
     def _source(self, name: str, settings: StreamSettings, workload: RunningWorkload, book: Book) -> Source:
-        rng = self._rng(name, "operations")
+        rng = self._rng(name, "operations", *self._share.seed)
         if settings.rate is None:
             return ClosedSource(book, workload, rng, self._clock, settings.think)
         return OpenSource(
@@ -94,14 +100,14 @@ class Engine:
             self._clock,
             self._arrival_times(name, settings, settings.rate),
             deadline_ns=to_ns(settings.deadline),
-            limit=settings.backlog,
+            limit=len(self._share.of(settings.backlog)),
         )
 
     def _arrival_times(self, name: str, settings: StreamSettings, rate: float) -> Iterator[float]:
         schedule = arrivals.segments(rate, tuple((stage.over, stage.to) for stage in settings.stages))
         if settings.arrivals == "poisson":
-            return arrivals.poisson(schedule, self._rng(name, "arrivals"))
-        return arrivals.constant(schedule)
+            return arrivals.poisson(schedule, self._rng(name, "arrivals", *self._share.seed), self._share)
+        return arrivals.constant(schedule, self._share)
 
     @property
     def workers(self) -> int:
@@ -127,13 +133,13 @@ class Engine:
         for stream in self._streams:
             stream.book.bind(recorder)
 
-    def begin(self) -> None:
-        """Let the load begin; until now the workers only connect."""
+    def begin(self, at_ns: int | None = None) -> None:
+        """Let the load begin; until now the workers only connect. Schedules count from ``at_ns`` (from now)."""
         if gc.get_freeze_count():  # under without_gc_pauses: the connections, made since, are to be kept out as well
             gc.collect()
             gc.freeze()
         for stream in self._streams:
-            stream.source.begin()
+            stream.source.begin(at_ns)
 
     async def connected(self) -> None:
         """Wait until every worker has a connection. The caller sets the time limit."""

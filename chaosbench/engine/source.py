@@ -78,8 +78,8 @@ class Source:
         """Return an operation that was taken but not sent."""
         self._backlog.appendleft(arrival)
 
-    def begin(self) -> None:
-        """The load begins now; nobody is given anything before."""
+    def begin(self, at_ns: int | None = None) -> None:
+        """The load begins now, a schedule at ``at_ns`` if that is given; nobody is given anything before."""
         raise NotImplementedError
 
     def dispatch(self, now_ns: int) -> None:
@@ -117,7 +117,7 @@ class ClosedSource(Source):
         self._begun = asyncio.Event()
         self._at_once = False
 
-    def begin(self) -> None:
+    def begin(self, at_ns: int | None = None) -> None:
         self._begun.set()
         self._at_once = not self._think
 
@@ -170,8 +170,8 @@ class OpenSource(Source):
         self._next_ns = sys.maxsize
         self._parked: deque[asyncio.Future[Arrival | None]] = deque()
 
-    def begin(self) -> None:
-        self._begin_ns = self._clock.now()
+    def begin(self, at_ns: int | None = None) -> None:
+        self._begin_ns = self._clock.now() if at_ns is None else at_ns
         self._next_ns = self._stamp()
 
     @property

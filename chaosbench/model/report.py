@@ -13,6 +13,7 @@ from enum import StrEnum
 from chaosbench.model.consistency import Consistency, Losses
 from chaosbench.model.containers import ContainerReport
 from chaosbench.model.phases import ObserverReport, PhaseReport
+from chaosbench.model.workers import WorkerReport
 
 SCHEMA_VERSION = 1
 
@@ -213,6 +214,7 @@ class Summary:
     started_monotonic_ns:  CLOCK_MONOTONIC when the measurement began: every ``_s`` stamp counts from there, so that
                            whatever else was recorded on this machine can be laid beside them
     observers_quick_s:     how long the observers looked often
+    workers:               the processes that carried the load; empty when this one did
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -244,3 +246,4 @@ class Summary:
     observers_quick_s: float = 0.0
     stopped_early: bool = False
     containers: tuple[ContainerReport, ...] = ()
+    workers: tuple[WorkerReport, ...] = ()

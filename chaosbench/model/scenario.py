@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from chaosbench.units import Rate, Ratio, Seconds
 
 STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False, defer_build=True)
 """Settings classes refuse keys that they do not know."""
+
+
+_ADDRESS = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}"
+
+
+def _scheduler(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(f"(?:tcp|tls)://{_ADDRESS}", value):
+        raise ValueError(f"{value!r} is not the address of a Dask scheduler: write one as in tcp://host:8786")
+    return value
+
+
+def _proxy(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(_ADDRESS, value):
+        raise ValueError(f"{value!r} is not an address: write host:port, as in db.example:9999")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -52,6 +68,30 @@ class StreamSettings:
     def workers(self) -> int:
         """Connections that this stream holds open."""
         return self.connections if self.clients is None else self.clients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Spread:
+    """Load that several processes carry.
+
+    workers:         worker processes on this machine; with ``scheduler``, so many of those that it has (all of them)
+    scheduler:       a Dask scheduler that is there already, with workers on whatever machines
+    proxy:           where the workers find Pgpool, if not where this machine does
+    on_worker_lost:  go on with the others, or end the measurement: the scenario has then failed
+    """
+
+    workers: int | None = Field(default=None, ge=1, le=1000)
+    scheduler: Annotated[str | None, BeforeValidator(_scheduler)] = None
+    proxy: Annotated[str | None, BeforeValidator(_proxy)] = None
+    on_worker_lost: Literal["continue", "fail"] = "continue"
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Spread:
+        if self.workers is None and self.scheduler is None:
+            raise ValueError(
+                "give 'workers' (processes on this machine, as in 2) or 'scheduler' (as in tcp://host:8786)"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

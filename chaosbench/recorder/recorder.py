@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from chaosbench.clock import Clock, to_ns
 from chaosbench.events import Event, Kind
-from chaosbench.histogram import Histogram
+from chaosbench.histogram import Cells, Histogram
 from chaosbench.model.scenario import Windows
 from chaosbench.outage import WriteOutage
 from chaosbench.outcome import OpClass, Outcome
@@ -46,6 +46,12 @@ class Lag:
         self.suspect_ns += late_ns
         self.suspects += 1
         return True
+
+    def add(self, cells: Cells, suspect_ns: int, suspects: int) -> None:
+        """What another event loop has counted of its own lateness."""
+        self.histogram.add_cells(cells)
+        self.suspect_ns += suspect_ns
+        self.suspects += suspects
 
 
 class Recorder:
@@ -144,9 +150,14 @@ class Recorder:
         track = self._tracks[OpClass.WRITE]
         track.outages = tuple(one for one in track.outages if one is not outage)
 
-    def advance(self) -> None:
-        """Close the windows whose quiet period has passed. Called about ten times a second."""
-        now_ns = self.clock.now()
+    def track(self, op_class: OpClass) -> ClassTrack:
+        """What is common to the operations of one class."""
+        return self._tracks[op_class]
+
+    def advance(self, now_ns: int | None = None) -> None:
+        """Close the windows whose quiet period has passed, by now or by ``now_ns``. Called about ten times a second."""
+        if now_ns is None:
+            now_ns = self.clock.now()
         done: Counter[OpClass] = Counter()
         in_flight: Counter[OpClass] = Counter()
         for tally in self._tallies.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from chaosbench.histogram import HIGHEST_US, Histogram
+from chaosbench.histogram import HIGHEST_US, NO_CELLS, Cells, Histogram
 from chaosbench.outage import WriteOutage
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.windows import WindowFolder
@@ -63,6 +63,17 @@ class ClassTrack:
         noted.append((tally, intended_ns, sent_ns, done_ns))
         if len(noted) >= self._most:
             self.fold()
+
+    def succeeded(self, from_ns: int, to_ns: int) -> None:
+        """Somebody else had successes from here to there, never more than ``GAP_NS`` apart. In order of ``from_ns``."""
+        if from_ns - self._last_ok_ns > GAP_NS:
+            self.folder.gap(self._last_ok_ns, from_ns)
+        self._last_ok_ns = max(self._last_ok_ns, to_ns)
+
+    def acknowledged(self, intended_ns: int, done_ns: int) -> None:
+        """Tell the outages of a success of somebody else; in order of ``done_ns``, among what did not end ok."""
+        for outage in self._outages:
+            outage.ack(intended_ns, done_ns)
 
     def fold(self) -> None:
         """Fold in what was noted, in the order in which it was done."""
@@ -168,6 +179,21 @@ class Tally:
                 histogram.max_us = value
             shift = value.bit_length() - 8
             histogram.counts[value if shift <= 0 else (shift << 7) + (value >> shift)] += 1
+
+    def take_ok(self) -> tuple[int, Cells, Cells]:
+        """The successes since this was last asked, with response and service times; they are then gone from here."""
+        self.track.fold()
+        if not self._ok:
+            return 0, NO_CELLS, NO_CELLS
+        taken = self._ok, self._response.cells(), self._service.cells()
+        self._ok, self._response, self._service = 0, Histogram(), Histogram()
+        return taken
+
+    def add_ok(self, number: int, response: Cells, service: Cells) -> None:
+        """Successes that somebody else counted."""
+        self._ok += number
+        self._response.add_cells(response)
+        self._service.add_cells(service)
 
     def record_bad(self, outcome: Outcome, reason: str, intended_ns: int, sent_ns: int | None, done_ns: int) -> None:
         """An operation that did not end ok; ``sent_ns`` is None when it was never sent."""

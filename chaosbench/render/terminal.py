@@ -18,6 +18,7 @@ from chaosbench.model.report import (
     Summary,
     Verdict,
 )
+from chaosbench.model.workers import WorkerReport
 from chaosbench.render import phases
 from chaosbench.render.consistency import consistency_lines
 
@@ -46,6 +47,8 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield _windows(untied)
     if summary.ledger is not None:
         yield _ledger(summary.ledger)
+    if summary.workers:
+        yield _workers(summary.workers)
     yield from phases.cost(summary)
     yield from consistency_lines(summary)
     yield from (Text(f"  warning: {warning}", "yellow") for warning in summary.warnings)
@@ -57,6 +60,13 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
             "yellow",
         )
     yield Text()
+
+
+def _workers(workers: tuple[WorkerReport, ...]) -> Text:
+    lost = sum(one.lost_at_s is not None for one in workers)
+    worst = max(one.clock_uncertainty_ms for one in workers)
+    said = f"  workers  {len(workers)} carried the load; clocks aligned to within {worst:.3g} ms"
+    return Text(f"{said}; {lost} lost" if lost else said)
 
 
 def _headline(summary: Summary) -> Text:

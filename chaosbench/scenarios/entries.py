@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from chaosbench.model.scenario import StreamSettings
+from chaosbench.model.scenario import Spread, StreamSettings
 from chaosbench.scenarios.document import Document, Path_, closest
 from chaosbench.scenarios.scenario import Stream
 from chaosbench.scenarios.validate import build, keys_of
@@ -18,6 +19,38 @@ from chaosbench.workload import WORKLOADS
 
 M = TypeVar("M")
 C = TypeVar("C")
+
+
+def load_of(raw: Any, path: Path_, document: Document) -> tuple[Spread | None, tuple[Stream, ...]]:
+    """What stands under ``load``: streams, or a mapping of who carries them and ``streams``."""
+    keys = {*keys_of(Spread), "streams"}
+    misplaced = sorted(keys & set(raw)) if isinstance(raw, dict) else []
+    if not misplaced:
+        return None, streams_of(raw, path, document)
+    if "workload" in raw:
+        document.add((*path, misplaced[0]), f"{misplaced[0]}: write load: {{workers: 2, streams: [{{workload: ...}}]}}")
+        return None, ()
+    spread = build(Spread, {key: raw[key] for key in raw if key != "streams"}, path, document, known=("streams",))
+    inside = (*path, "streams") if "streams" in raw else path
+    streams = streams_of(raw.get("streams"), inside, document)
+    if spread is not None:
+        _check_spread(spread, streams, path, document)
+    return spread, streams
+
+
+def _check_spread(spread: Spread, streams: tuple[Stream, ...], path: Path_, document: Document) -> None:
+    """Whether there is something to be shared out for every worker, and Dask to do it with."""
+    key = "workers" if spread.workers is not None else "scheduler"
+    if find_spec("distributed") is None:
+        document.add((*path, key), f"{key}: load from several processes needs pip install 'chaosbench[distributed]'")
+    for stream in streams:
+        least = spread.workers or 1
+        for what, number in stream.divisible:
+            if number < least:
+                said = (
+                    f"{key}: {least} workers cannot share the {number} {what} of {stream.name!r}; write fewer workers"
+                )
+                document.add((*path, key), said)
 
 
 def streams_of(raw: Any, path: Path_, document: Document) -> tuple[Stream, ...]:

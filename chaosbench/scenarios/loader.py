@@ -22,7 +22,7 @@ from chaosbench.expectations import METRICS, parse_expectation
 from chaosbench.model.faults import Permits
 from chaosbench.model.scenario import STRICT, Expectation, Windows
 from chaosbench.scenarios.document import Document, Path_, closest, read
-from chaosbench.scenarios.entries import streams_of
+from chaosbench.scenarios.entries import load_of
 from chaosbench.scenarios.fault_entries import faults_of
 from chaosbench.scenarios.scenario import OnConflict, Scenario
 from chaosbench.scenarios.validate import build
@@ -120,7 +120,7 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
     at = {key: (*path, key) if key in body else ("defaults", key) for key in merged}
     plain = {key: value for key, value in merged.items() if key not in _PARTS}
     settings = build(_Body, plain, path, document, known=_PARTS, at=at)
-    streams = streams_of(merged.get("load"), at.get("load", path), document)
+    spread, streams = load_of(merged.get("load"), at.get("load", path), document)
     duration = settings.duration if settings else math.inf
     shift = settings.shift if settings else 0.0
     permits = Permits()
@@ -145,6 +145,7 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
         loop_wait=settings.loop_wait,
         conflict=OnConflict(settings.conflict),
         permits=permits,
+        spread=spread,
     )
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from chaosbench.clock import Clock
 from chaosbench.cluster import Cluster
-from chaosbench.engine.engine import Engine
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.events import Kind
 from chaosbench.primaries import DoublePrimary
+from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.hub import Hub
 
 PERIOD = 1.0
 
 
+class Recording(Protocol):
+    """Whatever has a recorder, which may become another one."""
+
+    recorder: Recorder
+
+
 class Observer:
     """Keeps the recorder's ``leader`` current, and tells of changes and of what else the user should know."""
 
-    def __init__(self, cluster: Cluster, engine: Engine, hub: Hub, clock: Clock, leader: str | None) -> None:
+    def __init__(self, cluster: Cluster, engine: Recording, hub: Hub, clock: Clock, leader: str | None) -> None:
         self._cluster = cluster
         self._engine = engine
         self._hub = hub
@@ -51,7 +59,7 @@ class Observer:
             self._hub.say(Kind.WARNING, text=text)
 
 
-async def ticking(engine: Engine, hub: Hub, clock: Clock) -> None:
+async def ticking(engine: Recording, hub: Hub, clock: Clock) -> None:
     """Show the recorder to the sinks once a second until cancelled."""
     while True:
         await clock.sleep(1.0)

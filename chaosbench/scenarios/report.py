@@ -26,6 +26,7 @@ from chaosbench.model.report import (
     Verdict,
     worst,
 )
+from chaosbench.model.workers import WorkerReport
 from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
@@ -35,6 +36,7 @@ from chaosbench.scenarios.losses import beside_fault
 from chaosbench.scenarios.phase_report import observer_reports, phase_report
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.tying import tied
+from chaosbench.scenarios.worker_report import lost_workers, without_workers
 
 SUSPECT_SHARE = 0.01
 """A generator that was late for more than this share of the time does not vouch for latencies."""
@@ -60,6 +62,7 @@ class Measured:
     scenario_file: str
     watch: Watch | None = None
     consistency: Consistency = field(default_factory=Consistency)
+    workers: tuple[WorkerReport, ...] = ()
 
 
 def summarise(measured: Measured) -> Summary:
@@ -95,13 +98,14 @@ def summarise(measured: Measured) -> Summary:
         ledger=_ledger(measured.ledger, faults),
         consistency=measured.consistency,
         generator=_generator(recorder, measured.load_ended_ns - start_ns),
-        warnings=measured.warnings,
+        warnings=(*measured.warnings, *lost_workers(measured.workers)),
         cluster_whole_again=measured.whole_again,
         environment=measured.environment,
         scenario_file=measured.scenario_file,
         observers=observer_reports(measured.watch) if measured.watch else (),
         observers_quick_s=to_s(measured.watch.quick_ns) if measured.watch else 0.0,
         stopped_early=measured.interrupted,
+        workers=measured.workers,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
@@ -126,6 +130,9 @@ def _judged(summary: Summary, scenario: Scenario, *, interrupted: bool) -> Summa
     if interrupted:
         verdicts.append(Verdict.UNKNOWN)
         whys.append("it was stopped early")
+    for missing, why in without_workers(summary.workers, scenario.spread):
+        verdicts.append(missing)
+        whys.append(why)
     broken = [fault.name for fault in summary.faults if fault.error is not None]
     if broken:
         verdicts.append(Verdict.UNKNOWN)

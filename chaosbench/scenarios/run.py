@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
 from chaosbench.cluster.health import await_healthy
-from chaosbench.engine.engine import Engine, without_gc_pauses
+from chaosbench.engine.engine import without_gc_pauses
 from chaosbench.errors import ClusterUnavailable
-from chaosbench.events import Event, Kind
+from chaosbench.events import Kind
 from chaosbench.injectors.injection import Hands
 from chaosbench.injectors.record import Journal, Unwritten
 from chaosbench.ledger import Ledger
@@ -36,6 +36,7 @@ from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.afterwards import heal_again
+from chaosbench.scenarios.carrying import Carrier, carrier
 from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.environment import environment
@@ -84,7 +85,7 @@ class Bench:
 class _Load:
     """The load of one scenario, and what watches it."""
 
-    engine: Engine
+    engine: Carrier
     observer: Observer
     ended_ns: int = 0
 
@@ -121,6 +122,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             load.engine.begin()
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
             await sleep_or_stop(scenario.warm_up, bench.stop)
+            await load.engine.turn()
             recorder = Recorder(clock, scenario.windows, bench.hub.emit, Samples() if bench.samples else None)
             recorder.leader = load.observer.leader
             load.engine.record_in(recorder)
@@ -130,7 +132,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             hands = Hands(bench.cluster, clock, bench.journal)
             faults = Faults(scenario, hands, recorder, bench.hub, bench.seed, watch)
             say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
-            interrupted = await _measure(scenario, faults, recorder, bench)
+            interrupted = await _measure(scenario, faults, recorder, bench, load.engine.broken)
             say(Kind.STAGE, name="drain", detail="")
         recorder.finish()
         bench.hub.tick(recorder)  # what has ended since the last look
@@ -156,6 +158,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             whole_again=whole_again,
             interrupted=interrupted,
             warnings=tuple(load.observer.warnings),
+            workers=load.engine.report(),
             environment=await environment(bench.cluster, bench.database, snapshot),
             scenario_file=bench.scenario_file,
         )
@@ -190,14 +193,8 @@ async def _watched(bench: Bench, snapshot: Snapshot) -> AsyncIterator[Watch]:
 async def _load(scenario: Scenario, bench: Bench, context: Context, snapshot: Snapshot) -> AsyncIterator[_Load]:
     """The load, observed, for the length of the block; drained at its end."""
     clock, hub = bench.clock, bench.hub
-
-    def late(lag_ns: int) -> None:
-        hub.say(Kind.GENERATOR_SUSPECT, lag_ms=round(lag_ns / 1e6, 1))
-
-    engine = Engine(Recorder(clock, scenario.windows, _nowhere), clock, f"{bench.seed}/{scenario.name}", late)
-    for stream in scenario.streams:
-        connect = await bench.database.connector(stream)
-        engine.add(stream.name, stream.settings, stream.workload.start(context), connect)
+    seed = f"{bench.seed}/{scenario.name}"
+    engine = await carrier(scenario, bench.database, context, clock, seed, hub, samples=bench.samples)
     leader = snapshot.leader
     observer = Observer(bench.cluster, engine, hub, clock, leader.name if leader else None)
     load = _Load(engine, observer)
@@ -212,11 +209,7 @@ async def _load(scenario: Scenario, bench: Bench, context: Context, snapshot: Sn
         await stopped(*tasks)
 
 
-def _nowhere(event: Event) -> None:
-    """What happens during the warm-up is nobody's business."""
-
-
-async def _connected(engine: Engine, bench: Bench) -> None:
+async def _connected(engine: Carrier, bench: Bench) -> None:
     bench.hub.say(Kind.STAGE, name="connect", detail=f"{engine.workers} connections")
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -228,11 +221,11 @@ async def _connected(engine: Engine, bench: Bench) -> None:
         ) from None
 
 
-async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench: Bench) -> bool:
+async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench: Bench, broken: asyncio.Event) -> bool:
     """Load and faults for the scenario's duration; every fault is healed on return. True if stopped early."""
     injecting = asyncio.create_task(faults.run(recorder.started_ns))
     try:
-        return await sleep_or_stop(scenario.duration, bench.stop)
+        return await sleep_or_stop(scenario.duration, bench.stop, broken)
     finally:
         if injecting.done():
             injecting.result()

@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from chaosbench.injectors import Injector
 from chaosbench.model.faults import Permits
-from chaosbench.model.scenario import Expectation, StreamSettings, Windows
+from chaosbench.model.scenario import Expectation, Spread, StreamSettings, Windows
 from chaosbench.schedule import Mode, Schedule, Span, longest
-from chaosbench.workload import WorkloadSettings
+from chaosbench.workload import StaleReads, WorkloadSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,12 @@ class Stream:
     name: str
     workload: WorkloadSettings
     settings: StreamSettings
+
+    @property
+    def divisible(self) -> tuple[tuple[str, int], ...]:
+        """What several workers share out of it, each at least one, and how many there are."""
+        shared = (("connections", self.settings.workers),)
+        return (*shared, ("registers", self.workload.registers)) if isinstance(self.workload, StaleReads) else shared
 
 
 class OnConflict(StrEnum):
@@ -103,6 +109,7 @@ class Scenario:
     trials:     how often it is run
     loop_wait:  of Patroni; the faults of a trial among several come up to so much later
     offset:     so much later all faults come in this trial
+    spread:     the load is carried by several processes; None: by this one
     """
 
     name: str
@@ -120,6 +127,7 @@ class Scenario:
     conflict: OnConflict = OnConflict.WAIT
     permits: Permits = field(default_factory=Permits)
     offset: float = 0.0
+    spread: Spread | None = None
 
     @property
     def connections(self) -> int:

@@ -24,14 +24,16 @@ async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T
         await stopped(task, asked)
 
 
-async def sleep_or_stop(seconds: float, stop: asyncio.Event) -> bool:
-    """Sleep, but not past a request to stop. True if there was one."""
+async def sleep_or_stop(seconds: float, *stops: asyncio.Event) -> bool:
+    """Sleep, but not past a request to stop, of which there may be several kinds. True if there was one."""
+    if any(stop.is_set() for stop in stops):
+        return True
+    asked = [asyncio.create_task(stop.wait()) for stop in stops]
     try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
+        done, _ = await asyncio.wait(asked, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        await stopped(*asked)
 
 
 async def stopped(*tasks: asyncio.Task[Any]) -> None:

@@ -214,6 +214,7 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.DISK_ROOM: _disk_room,
     Kind.PARTS_REMOVED: _parts_removed,
     Kind.CLOCK_STEPPED: _clock_stepped,
+    Kind.WORKER_LOST: lambda data: Saying(f"worker {data['worker']} is lost: {data['why']}", "bad", lasting=True),
     Kind.SINK_FAILED: lambda data: Saying(f"{data['sink']} is off: {data['error']}", "warn", lasting=True),
     Kind.WARNING: lambda data: Saying(str(data["text"]), "warn", lasting=True),
     Kind.SCENARIO_FINISHED: _scenario_finished,

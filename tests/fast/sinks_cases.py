@@ -53,6 +53,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         "counts": {"failed": 3, "unknown": 1},
     },
     Kind.GENERATOR_SUSPECT: {"lag_ms": 14.2},
+    Kind.WORKER_LOST: {"worker": 1, "address": "tcp://127.0.0.1:4001", "why": "its process is gone", "in_flight": 3},
     Kind.SINK_FAILED: {"sink": "events", "error": "OSError: No space left on device"},
     Kind.DISK_FULL: {"file": "events.jsonl", "error": "No space left on device"},
     Kind.DISK_ROOM: {"file": "events.jsonl", "since_ns": T0 + NS, "duration_s": 65.0, "lost": 12},

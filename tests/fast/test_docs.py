@@ -20,7 +20,7 @@ from chaosbench.injectors.healing import Patience
 from chaosbench.injectors.netem import Netem
 from chaosbench.injectors.selection import FORMS
 from chaosbench.injectors.table import INJECTORS
-from chaosbench.model.scenario import Stage, StreamSettings, Windows
+from chaosbench.model.scenario import Spread, Stage, StreamSettings, Windows
 from chaosbench.parameters import CustomOperation, Parameter, Statement
 from chaosbench.scenarios.fault_entries import Choice, Step
 from chaosbench.scenarios.loader import _Body, load
@@ -61,6 +61,7 @@ TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
     ("A scenario", SCENARIOS, _Body, {"load", "faults", "expect"}),
     ("`windows`", SCENARIOS, Windows, set()),
     ("`load`", SCENARIOS, StreamSettings, {"workload"}),
+    ("Load from several processes", SCENARIOS, Spread, {"streams"}),
     ("`stages`", SCENARIOS, Stage, set()),
     ("An operation", SCENARIOS, CustomOperation, set()),
     ("A statement", SCENARIOS, Statement, set()),
@@ -73,7 +74,7 @@ TABLES: list[tuple[str, dict[str, str], type[Any], set[str]]] = [
 ]
 
 # Classes none of whose keys is required by itself, but one of several is: the one that the examples stand with.
-ONE_OF: dict[type[Any], set[str]] = {Netem: {"delay"}}
+ONE_OF: dict[type[Any], set[str]] = {Netem: {"delay"}, Spread: {"workers"}}
 
 
 def required(cls: type[Any]) -> set[str]:
@@ -138,7 +139,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
-    whole, sql, schedules = blocks("scenarios.md", "yaml")
+    whole, wide, sql, schedules = blocks("scenarios.md", "yaml")
     examples = [blocks(page, "yaml") for page in FAULT_PAGES]
     assert all(examples), "each fault's page has its example"
     faults = [*blocks("injectors.md", "yaml"), *itertools.chain.from_iterable(examples)]
@@ -147,7 +148,10 @@ def test_the_yaml_of_the_pages_is_good(tmp_path: Path):
     for text in (
         whole,
         schedules,
-        yaml.safe_dump({"scenarios": {"a": {"duration": "60s", **yaml.safe_load(sql)}}}),
+        *(
+            yaml.safe_dump({"scenarios": {"a": {"duration": "60s", **yaml.safe_load(text)}}})
+            for text in (sql, wide, *blocks("distributed.md", "yaml"))
+        ),
         *(
             yaml.safe_dump({"scenarios": {"a": {"duration": "600s", "load": load_, **yaml.safe_load(fault)}}})
             for fault in faults

@@ -16,7 +16,7 @@ from chaosbench.errors import ScenarioFileError, UsageError
 from chaosbench.injectors.kill import Kill
 from chaosbench.injectors.switchover import Switchover
 from chaosbench.injectors.table import INJECTORS
-from chaosbench.model.scenario import Expectation, Stage, Windows
+from chaosbench.model.scenario import Expectation, Spread, Stage, Windows
 from chaosbench.outcome import OpClass
 from chaosbench.scenarios.loader import ScenarioFile, load
 from chaosbench.workload import CustomSql, LedgerWorkload, Mixed
@@ -580,3 +580,75 @@ def test_trials_that_make_no_sense(lines: str, said: str, tmp_path: Path):
     with pytest.raises(ScenarioFileError, match=re.escape(said)) as raised:
         load(write(tmp_path, TRIALS + lines))
     assert len(raised.value.problems) == 1
+
+
+SPREAD = """\
+scenarios:
+  wide:
+    duration: 10s
+    load:
+      workers: 2
+      on_worker_lost: fail
+      streams:
+        - {workload: ledger, clients: 4}
+        - {workload: stale-reads, rate: 10/s, registers: 3, connections: 2}
+"""
+
+
+def wide(tmp_path: Path, text: str) -> ScenarioFile:
+    path = tmp_path / "wide.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_load_that_several_processes_carry(tmp_path: Path):
+    (scenario,) = wide(tmp_path, SPREAD).scenarios
+    assert scenario.spread == Spread(workers=2, on_worker_lost="fail")
+    assert [stream.name for stream in scenario.streams] == ["ledger", "stale-reads"]
+    elsewhere = SPREAD.replace("workers: 2", "scheduler: tcp://10.0.0.5:8786\n      proxy: '[::1]:9999'")
+    (scenario,) = wide(tmp_path, elsewhere).scenarios
+    assert scenario.spread == Spread(scheduler="tcp://10.0.0.5:8786", proxy="[::1]:9999", on_worker_lost="fail")
+    alone = SPREAD.replace("workers: 2", "workers: 1").replace("on_worker_lost: fail", "on_worker_lost: continue")
+    (scenario,) = wide(tmp_path, alone).scenarios
+    assert scenario.spread == Spread(workers=1)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("workers: 2", "workers: 0", "5:7: workers: write 1 or more, not 0"),
+        ("workers: 2", "workers: two", "5:7: workers: write a whole number, not 'two'"),
+        ("workers: 2", "worker: 2", "5:7: unknown key 'worker'; did you mean 'workers'?"),
+        ("workers: 2", "workers: 3", "5:7: workers: 3 workers cannot share the 2 connections of 'stale-reads'"),
+        ("registers: 3", "registers: 1", "5:7: workers: 2 workers cannot share the 1 registers of 'stale-reads'"),
+        ("      workers: 2\n", "", "4:5: load: give 'workers' (processes on this machine, as in 2) or 'scheduler'"),
+        (
+            "workers: 2",
+            "scheduler: 10.0.0.5:8786",
+            "5:7: scheduler: '10.0.0.5:8786' is not the address of a Dask scheduler",
+        ),
+        (
+            "workers: 2",
+            "scheduler: http://host:1",
+            "is not the address of a Dask scheduler: write one as in tcp://host:8786",
+        ),
+        ("workers: 2", "proxy: here", "5:7: proxy: 'here' is not an address: write host:port, as in db.example:9999"),
+        (
+            "on_worker_lost: fail",
+            "on_worker_lost: die",
+            "6:7: on_worker_lost: 'die' is not known; write one of: continue, fail",
+        ),
+        ("streams:", "stream:", "unknown key 'stream'; did you mean 'streams'?"),
+        ("streams:", "workload: mixed\n      streams:", "workers: 2, streams: [{workload: ...}]}"),
+    ],
+)
+def test_what_is_said_of_a_bad_one(tmp_path: Path, was: str, now: str, said: str):
+    with pytest.raises(ScenarioFileError) as raised:
+        wide(tmp_path, SPREAD.replace(was, now))
+    assert said in str(raised.value), str(raised.value)
+
+
+def test_several_processes_without_dask_is_said_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chaosbench.scenarios.entries.find_spec", lambda name: None)
+    with pytest.raises(ScenarioFileError, match=r"5:7: workers: .* pip install 'chaosbench\[distributed\]'"):
+        wide(tmp_path, SPREAD)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from crews import FakeCrew
 from fakes import ClusterServer, FakeDatabase, NodesAlone, unobserved
 
 from chaosbench.clock import loop_clock
@@ -28,7 +29,7 @@ from chaosbench.injectors.pause import Pause
 from chaosbench.model.cluster import RunState, Snapshot
 from chaosbench.model.faults import Permits
 from chaosbench.model.report import Summary, Verdict
-from chaosbench.model.scenario import StreamSettings, Windows
+from chaosbench.model.scenario import Spread, StreamSettings, Windows
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.preflight import require_faults
 from chaosbench.scenarios.run import Bench, run_scenario
@@ -451,3 +452,64 @@ async def test_what_went_down_again_with_the_engine_is_healed_again():
     assert summary.cluster_whole_again
     texts = [str(event.data["text"]) for event in rig.watcher.events if event.kind is Kind.WARNING]
     assert "kill on pg2 was there again after it was healed, and is healed again" in texts
+
+
+def carried(rig: Rig, monkeypatch: pytest.MonkeyPatch, workers: int = 2) -> FakeCrew:
+    """Workers in this process, on the test's clock."""
+    crew = FakeCrew(workers, rig.clock)
+    monkeypatch.setattr("chaosbench.scenarios.carrying.crew_of", lambda spread: crew)
+    return crew
+
+
+async def test_a_leader_kill_with_workers_is_what_it_is_without(monkeypatch: pytest.MonkeyPatch):
+    found = []
+    for spread in (None, Spread(workers=2)):
+        rig = Rig()
+        carried(rig, monkeypatch)
+        found.append(await rig.run((3.0, kill()), duration=20.0, expect={"rpo": "== 0"}, spread=spread))
+    alone, wide = found
+    assert (wide.verdict, wide.why) == (Verdict.PASS, "")
+    assert alone.workers == ()
+    assert [(one.connections, one.lost_at_s) for one in wide.workers] == [(2, None), (2, None)]
+    for one, other in ((alone.faults[0], wide.faults[0]),):
+        assert other.rto_s == pytest.approx(one.rto_s, abs=0.05)
+        assert other.write_gap_s == pytest.approx(one.write_gap_s, abs=0.05)
+        assert other.t1_s == pytest.approx(one.t1_s, abs=0.05)
+    assert len(wide.error_windows) == len(alone.error_windows)
+    assert wide.load.attempted == pytest.approx(alone.load.attempted, abs=3)
+    assert wide.load.in_flight == 0
+    assert wide.ledger is not None
+    assert (wide.ledger.lost, wide.ledger.unexpected) == (0, 0)
+    assert wide.ledger.attempted == pytest.approx(wide.load.attempted, abs=250)  # those of the warm-up are in it
+    assert wide.consistency.split_brain == ()
+    assert [one.node for one in wide.consistency.served] == [one.node for one in alone.consistency.served]
+
+
+async def test_a_lost_worker_is_a_warning_or_the_end_as_the_scenario_says(monkeypatch: pytest.MonkeyPatch):
+    rig = Rig()
+    crew = carried(rig, monkeypatch)
+    rig.at(5, crew.members[1].kill)
+    summary = await rig.run(expect={"rpo": "== 0"}, spread=Spread(workers=2))
+    assert (summary.verdict, summary.stopped_early) == (Verdict.PASS, False)
+    assert any("worker 1 (fake://1) was lost" in text for text in summary.warnings)
+    assert summary.duration_s == pytest.approx(10, abs=0.01)
+    (lost,) = (event for event in rig.watcher.events if event.kind is Kind.WORKER_LOST)
+    assert lost.data["why"] == "its process is gone"
+    rig = Rig()
+    crew = carried(rig, monkeypatch)
+    rig.at(5, crew.members[1].kill)
+    summary = await rig.run((1.0, pause(hold="60s")), spread=Spread(workers=2, on_worker_lost="fail"))
+    assert summary.verdict is Verdict.FAIL
+    assert "worker 1 was lost" in summary.why
+    assert summary.duration_s < 6
+    assert rig.whole(), "what was in place is healed"
+
+
+async def test_without_any_worker_left_nothing_is_determined(monkeypatch: pytest.MonkeyPatch):
+    rig = Rig()
+    crew = carried(rig, monkeypatch)
+    for member in crew.members:
+        rig.at(5, member.kill)
+    summary = await rig.run(spread=Spread(workers=2))
+    assert (summary.verdict, summary.stopped_early) == (Verdict.UNKNOWN, True)
+    assert "no worker was left" in summary.why
