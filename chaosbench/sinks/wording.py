@@ -105,7 +105,8 @@ def _trial_started(data: Data) -> Saying:
 
 def _scenario_started(data: Data) -> Saying:
     faults = _plural(len(data["faults"]), "fault")
-    return Saying(f"scenario {data['scenario']}: {span(data['duration_s'])} of load, {faults}")
+    lasts = "load until it is stopped" if data["duration_s"] is None else f"{span(data['duration_s'])} of load"
+    return Saying(f"scenario {data['scenario']}: {lasts}, {faults}")
 
 
 def _fault_waiting(data: Data) -> Saying:
