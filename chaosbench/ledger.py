@@ -21,7 +21,7 @@ from pyroaring import BitMap64
 
 from chaosbench.outcome import Outcome
 from chaosbench.serving import NOBODY, Server, Servings
-from chaosbench.settled import Settled, within
+from chaosbench.settled import Found, Settled, compare, within
 
 _ATTEMPTED, _OK, _FAILED, _UNKNOWN = range(4)
 _CODES = {Outcome.OK: _OK, Outcome.FAILED: _FAILED, Outcome.UNKNOWN: _UNKNOWN}
@@ -170,6 +170,12 @@ class Ledger:
             tuple(sorted([*odd, *(fresh - acked - unknown), *(late - settled.acked - settled.unknown)])),
         )
 
+    def compared(self, after: int, upto: int, nodes: Iterable[BitMap64]) -> Found:
+        """Hold the ids in ``(after, upto]``, which all have ended, against what each node has of them."""
+        acked = within(self.settled.acked, after, upto) | self._ids(_OK, after, upto)
+        unknown = within(self.settled.unknown, after, upto) | self._ids(_UNKNOWN, after, upto)
+        return compare(after, upto, acked, unknown, nodes)
+
     def ended(self) -> Ends:
         """What ended since the last call. Costs in proportion to that, not to the ledger."""
         known = {code: self._open & self._ids(code) if self._open else BitMap64() for code in (_OK, _FAILED, _UNKNOWN)}
@@ -208,7 +214,7 @@ class Ledger:
     def _ids(self, code: int, after: int = 0, last: int | None = None) -> BitMap64:
         """The ids held one by one, after that one, that are in this state."""
         first = max(after - self._base, 0) + 1
-        content = self._states[first : None if last is None else last - self._base + 1].tobytes()
+        content = self._states[first : None if last is None else max(0, last - self._base) + 1].tobytes()
         found = BitMap64()
         for run in _RUNS[code].finditer(content):
             found.add_range(self._base + first + run.start(), self._base + first + run.end())

@@ -63,39 +63,39 @@ class Found:
     everywhere: BitMap64
 
 
+def compare(after: int, upto: int, acked: BitMap64, unknown: BitMap64, nodes: Iterable[BitMap64]) -> Found:
+    """Ids in ``(after, upto]`` that were acknowledged, or are unknown, against what each node has in there."""
+    lost, recovered, unexpected = BitMap64(), BitMap64(), BitMap64()
+    everywhere: BitMap64 | None = None
+    for present in nodes:
+        lost |= acked - present
+        recovered |= present & unknown
+        unexpected |= present - acked - unknown
+        everywhere = present.copy() if everywhere is None else everywhere & present
+    return Found(after, upto, lost, recovered, unexpected, everywhere or BitMap64())
+
+
 @dataclass(slots=True)
 class Settled:
     """Everything known of ids up to ``upto``. What is in neither ``acked`` nor ``unknown`` failed for certain.
 
     unlogged:     ids that chaosbench may have used just before it was killed; nobody knows. Part of ``unknown``
     attempted:    how many ids were, ``unlogged`` not counted
-    checkpoints:  how many there are in the database, numbered from 1
+    checkpoints:  those in the database, by number from 1: how many rows each stands for, and its checksum
     gone:         checkpoints that a node did not have any more: number and rows
     """
 
     upto: int = 0
     compared: int = 0
     attempted: int = 0
-    checkpoints: int = 0
     acked: BitMap64 = field(default_factory=BitMap64)
     unknown: BitMap64 = field(default_factory=BitMap64)
     unlogged: BitMap64 = field(default_factory=BitMap64)
     lost: BitMap64 = field(default_factory=BitMap64)
     recovered: BitMap64 = field(default_factory=BitMap64)
     unexpected: BitMap64 = field(default_factory=BitMap64)
+    checkpoints: dict[int, tuple[int, str]] = field(default_factory=dict)
     gone: dict[int, int] = field(default_factory=dict)
-
-    def compare(self, after: int, upto: int, nodes: Iterable[BitMap64]) -> Found:
-        """Hold the ids in ``(after, upto]`` against what each node has of them."""
-        acked, unknown = within(self.acked, after, upto), within(self.unknown, after, upto)
-        lost, recovered, unexpected = BitMap64(), BitMap64(), BitMap64()
-        everywhere: BitMap64 | None = None
-        for present in nodes:
-            lost |= acked - present
-            recovered |= present & unknown
-            unexpected |= present - acked - unknown
-            everywhere = present.copy() if everywhere is None else everywhere & present
-        return Found(after, upto, lost, recovered, unexpected, everywhere or BitMap64())
 
     def settle(self, found: Iterable[Found]) -> None:
         """Keep the results of comparisons for good."""
@@ -112,6 +112,17 @@ class Settled:
         late = within(present, 0, self.compared)
         self.recovered |= late & self.unknown
         self.unexpected |= late - self.acked - self.unknown
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """It is on every node."""
+        self.checkpoints[checkpoint.number] = checkpoint.rows, checkpoint.checksum
+
+    def missing(self, there: Iterable[Checkpoint]) -> tuple[int, ...]:
+        """Numbers of checkpoints that a node does not have, or has otherwise; from then on they are ``gone``."""
+        found = {each.number: (each.rows, each.checksum) for each in there}
+        missing = tuple(number for number, kept in self.checkpoints.items() if found.get(number) != kept)
+        self.gone |= {number: self.checkpoints[number][0] for number in missing}
+        return missing
 
     @property
     def failed(self) -> int:
@@ -136,6 +147,7 @@ class Settled:
             for value in [stored[each.name]]
         }
         values["gone"] = {int(number): rows for number, rows in stored["gone"].items()}
+        values["checkpoints"] = {int(number): (kept[0], kept[1]) for number, kept in stored["checkpoints"].items()}
         return cls(**values)
 
 

@@ -112,6 +112,11 @@ class WindowFolder:
         self._bad.append(done_ns)
         return None if was_open else window
 
+    def take(self, window: Window) -> None:
+        """One that another folder made."""
+        self._drop_oldest()
+        self.windows.append(window)
+
     def _drop_oldest(self) -> None:
         """Make room for one more. ``dropped`` counts, ``dropped_ns`` adds up their lengths."""
         if len(self.windows) < KEPT:
