@@ -54,7 +54,7 @@ class Request:
     samples:           keep a row of every operation
     keep_going:        go on after a scenario or trial that left the cluster broken
     trial:             of each scenario, only this trial
-    resume:            the series to go on with; then its scenario is the only one
+    resume:            the series, or the soak, to go on with; then its scenario is the only one
     """
 
     file: ScenarioFile

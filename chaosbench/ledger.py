@@ -73,6 +73,7 @@ class Ledger:
     run:         the key that sets this run's rows apart from all others in the table
     started_ns:  when the measurement began; rows of the warm-up were acknowledged before
     settled:     the ids that are not held one by one any more
+    found_unlogged:  ids that chaosbench had sent just before it was killed, found on a node
     """
 
     def __init__(self, run: int, settled: Settled | None = None) -> None:
@@ -85,6 +86,7 @@ class Ledger:
         self._servers = array("H", [NOBODY])
         self._done_ns = array("q", [0])
         self._lsns = array("Q", [0])
+        self.found_unlogged = self.settled.recovered & self.settled.unlogged
         self._told = self._base
         self._open = BitMap64()
         self._details: dict[int, Acknowledgement] = {}
@@ -158,6 +160,7 @@ class Ledger:
         rows = tuple(found)
         odd = [row for row in rows if row <= 0]
         present = BitMap64([row for row in rows if row > 0])
+        self.found_unlogged |= present & self.settled.unlogged
         settled, last = self.settled, max(self.newest, present.max() if present else 0)
         acked = within(settled.acked, settled.compared, last) | self._ids(_OK)
         unknown = within(settled.unknown, settled.compared, last) | self._ids(_UNKNOWN) | self._ids(_ATTEMPTED)
@@ -186,6 +189,11 @@ class Ledger:
         self._open |= self._ids(_ATTEMPTED, self._told)
         self._told = self.newest
         return Ends(self._told, known[_OK], known[_FAILED], known[_UNKNOWN])
+
+    def everything(self) -> Ends:
+        """All that has ended of the rows that are held one by one; :meth:`ended` then goes on from here."""
+        self._told, self._open = self.newest, self._ids(_ATTEMPTED)
+        return Ends(self._told, self._ids(_OK), self._ids(_FAILED), self._ids(_UNKNOWN))
 
     def all_ended(self, upto: int) -> int:
         """The newest id, at most ``upto``, of which itself and all before it have ended."""

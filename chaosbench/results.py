@@ -56,6 +56,22 @@ def write_whole(target: Path, content: bytes) -> Path:
     return target
 
 
+def write_durably(target: Path, content: bytes) -> Path:
+    """As :func:`write_whole`, and on the disk when it returns: what is there survives a machine that stops."""
+    partial = target.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.write(content + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return target
+
+
 def unusable(path: Path, error: OSError) -> PreflightError:
     """The error for a place where results cannot go."""
     return PreflightError(f"cannot make {path} for the results: {error.strerror}; choose another --out")

@@ -107,11 +107,15 @@ class Settled:
         for ids in (self.acked, self.unknown, self.lost, self.recovered, self.unexpected):
             ids.run_optimize()
 
-    def turned_up(self, present: BitMap64) -> None:
-        """Rows of ids that were compared before: one that nobody knew of then is recovered, or unexpected, now."""
-        late = within(present, 0, self.compared)
+    def turned_up(self, present: BitMap64) -> bool:
+        """Rows of ids that were compared before: one that nobody knew of then is recovered, or unexpected, now.
+
+        True if there was one.
+        """
+        late, known = within(present, 0, self.compared), len(self.recovered) + len(self.unexpected)
         self.recovered |= late & self.unknown
         self.unexpected |= late - self.acked - self.unknown
+        return len(self.recovered) + len(self.unexpected) > known
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """It is on every node."""

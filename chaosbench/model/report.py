@@ -13,6 +13,7 @@ from enum import StrEnum
 from chaosbench.model.consistency import Consistency, Losses
 from chaosbench.model.containers import ContainerReport
 from chaosbench.model.phases import ObserverReport, PhaseReport
+from chaosbench.model.soak import SoakReport
 
 SCHEMA_VERSION = 1
 
@@ -244,3 +245,4 @@ class Summary:
     observers_quick_s: float = 0.0
     stopped_early: bool = False
     containers: tuple[ContainerReport, ...] = ()
+    soak: SoakReport | None = None

@@ -113,8 +113,8 @@ class FaultTable:
             for (entry, injector), row in sorted(self._rows.items())
         )
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON values."""
+    def stored(self, more: Iterable[FaultReport] = ()) -> dict[str, Any]:
+        """As JSON values; ``more`` reports are stored as if they were kept."""
         rows = [
             {
                 "key": list(key),
@@ -129,7 +129,7 @@ class FaultTable:
         return {
             "rows": rows,
             "of": [[name, list(key)] for name, key in self._of],
-            "reports": [_REPORT.dump_python(report, mode="json") for report in self.reports],
+            "reports": [_REPORT.dump_python(report, mode="json") for report in (*self.reports, *more)],
         }
 
     @classmethod

@@ -12,7 +12,7 @@ import asyncio
 import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -77,6 +77,11 @@ class Faults:
         self._limits = Limits(scenario.cool_down, scenario.budget, hands.cluster, hands.clock)
         self.records: list[FaultRecord] = []
         self.done: dict[str, int] = {}
+
+    def go_on(self, done: Mapping[str, int], t0s: Iterable[float]) -> None:
+        """These occurrences were before; faults were injected at these times of the measurement."""
+        self.done.update(done)
+        self._limits.remember(self._recorder.started_ns + to_ns(t0_s) for t0_s in t0s)
 
     async def run(self, start_ns: int) -> None:
         """Inject each fault at its time after ``start_ns``; returns when every one is over.

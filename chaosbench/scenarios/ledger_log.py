@@ -10,13 +10,18 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from pyroaring import BitMap64
 
 from chaosbench.ledger import Ends
+from chaosbench.settled import Settled, ids_of, within
+
+ROOM = 1_000_000
+"""Ids left out after a kill: none of them can still be on its way to the database under the number of a new one."""
 
 _HEAD = struct.Struct("<II")
 _BODY = struct.Struct("<QIII")
@@ -55,6 +60,27 @@ def replayed(directory: Path) -> Iterator[Ends]:
         yield from entries(path.read_bytes())
 
 
+def caught_up(settled: Settled, logged: Iterable[Ends], in_database: int) -> None:
+    """Bring what a killed soak had settled up to what its log says, and leave room for ids that nobody wrote down.
+
+    in_database:  the greatest id that a node has
+    """
+    acked, failed, newest = BitMap64(), BitMap64(), settled.upto
+    for ends in logged:
+        acked |= ends.acked
+        failed |= ends.failed
+        newest = max(newest, ends.upto)
+    known = settled.upto
+    settled.acked |= within(acked, known, newest)
+    # What had not ended when chaosbench was killed is as unknown as what ended so.
+    settled.unknown |= ids_of([(known + 1, newest)] if newest > known else []) - acked - failed
+    settled.attempted += newest - known
+    unlogged = ids_of([(newest + 1, max(newest, in_database) + ROOM)])
+    settled.unlogged |= unlogged
+    settled.unknown |= unlogged
+    settled.upto = unlogged.max()
+
+
 class LedgerLog:
     """Appends to the newest log of a directory. Every method blocks: call it off the loop. Raises OSError."""
 
@@ -66,9 +92,19 @@ class LedgerLog:
         """Write an entry, and have it on the disk."""
         if self._file is None:
             self._file = self._next().open("ab")
-        self._file.write(packed(ends))
-        self._file.flush()
-        os.fdatasync(self._file.fileno())
+        whole = self._file.tell()
+        try:
+            self._file.write(packed(ends))
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+        except OSError:
+            # Half an entry would end the file for whoever reads it.
+            with suppress(OSError):
+                self._file.close()
+            with suppress(OSError):
+                os.truncate(self._file.name, whole)
+            self._file = None
+            raise
 
     def begin_anew(self, pending: Ends) -> None:
         """Everything up to now is elsewhere on disk but these: go on in a new file, and remove the others."""

@@ -48,6 +48,10 @@ class LedgerRows(Protocol):
         """The ids in ``(after, upto]`` that a node has."""
         ...
 
+    async def newest(self, node: Member, run: int) -> int:
+        """The greatest id that a node has; 0 without any."""
+        ...
+
     async def keep(self, leader: Member, run: int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""
         ...
@@ -76,6 +80,12 @@ class LiveLedgerRows:
         """The ids in ``(after, upto]`` that a node has."""
         rows = await postgres.fetch(node.ports["sql"], self.login, _RUNS, run, after, upto, timeout=_TIMEOUT_S)
         return tuple((row["first"], row["last"]) for row in rows)
+
+    async def newest(self, node: Member, run: int) -> int:
+        """The greatest id that a node has; 0 without any."""
+        sql = "SELECT coalesce(max(id), 0) AS newest FROM chaosbench_ledger WHERE run = $1"
+        rows = await postgres.fetch(node.ports["sql"], self.login, sql, run, timeout=_TIMEOUT_S)
+        return int(rows[0]["newest"])
 
     async def keep(self, leader: Member, run: int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 from chaosbench.clock import NS, Clock, to_ns
 from chaosbench.cluster import Cluster
@@ -30,6 +31,10 @@ class Limits:
         self._whole_ns: int | None = clock.now() - to_ns(cool_down)
         self._injected: deque[int] = deque(maxlen=budget.count if budget else 0)
         self.lock = asyncio.Lock()
+
+    def remember(self, injected_ns: Iterable[int]) -> None:
+        """Faults that came before: the budget counts them."""
+        self._injected.extend(sorted(injected_ns))
 
     async def holds(self) -> str | None:
         """Why no fault may come now; None when one may."""

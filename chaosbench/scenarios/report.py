@@ -24,6 +24,7 @@ from chaosbench.model.report import (
     Verdict,
     worst,
 )
+from chaosbench.model.soak import SoakReport
 from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
@@ -59,6 +60,7 @@ class Measured:
     scenario_file: str
     watch: Watch | None = None
     earlier: tuple[FaultReport, ...] = ()
+    soak: SoakReport | None = None
     consistency: Consistency = field(default_factory=Consistency)
 
 
@@ -78,7 +80,7 @@ def summarise(measured: Measured) -> Summary:
         scenario=measured.scenario.name,
         description=measured.scenario.description,
         seed=measured.seed,
-        started_at=iso(measured.anchor.date(start_ns)),
+        started_at=measured.soak.segments[0].started_at if measured.soak else iso(measured.anchor.date(start_ns)),
         started_monotonic_ns=start_ns,
         finished_at=iso(measured.anchor.date(measured.finished_ns)),
         duration_s=round(seconds, 3),
@@ -92,7 +94,7 @@ def summarise(measured: Measured) -> Summary:
         ),
         connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
         latency_ms=latency(operations),
-        operations=tuple(_operation(tally) for tally in recorder.tallies),
+        operations=tuple(operation_report(tally) for tally in recorder.tallies),
         faults=faults,
         error_windows=windows,
         ledger=_ledger(measured.ledger, faults),
@@ -105,6 +107,7 @@ def summarise(measured: Measured) -> Summary:
         observers=observer_reports(measured.watch) if measured.watch else (),
         observers_quick_s=to_s(measured.watch.quick_ns) if measured.watch else 0.0,
         stopped_early=measured.interrupted,
+        soak=measured.soak,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
@@ -182,7 +185,8 @@ def percentiles(histogram: Histogram) -> Percentiles:
     )
 
 
-def _operation(tally: Tally) -> OperationReport:
+def operation_report(tally: Tally) -> OperationReport:
+    """One kind of operation."""
     return OperationReport(
         workload=tally.workload,
         operation=tally.operation,

@@ -171,7 +171,8 @@ class Settling:
             runs = await self._rows.drop(leader, ledger.run, ledger.settled.compared, BATCH)
             if not runs:
                 return
-            ledger.settled.turned_up(ids_of(runs))
+            if ledger.settled.turned_up(ids_of(runs)):
+                await self._save()
             await self._clock.sleep(PAUSE_S)
 
     def _undisturbed(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T
 async def sleep_or_stop(seconds: float, stop: asyncio.Event) -> bool:
     """Sleep, but not past a request to stop. True if there was one."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds if math.isfinite(seconds) else None):
             await stop.wait()
     except TimeoutError:
         return False

@@ -37,7 +37,7 @@ class Run:
 
     keep_going:  go on after a scenario or trial that left the cluster broken
     trial:       of each scenario only this trial
-    resume:      the series to go on with; then its scenario is the only one
+    resume:      the series, or the soak, to go on with; then its scenario is the only one
     report:      makes a report of a directory, away from this loop, and says in a line what came of it
     """
 
@@ -86,13 +86,19 @@ def _name(bench: Bench) -> str:
 
 
 async def _one(scenario: Scenario, run: Run) -> Turn:
-    """One scenario in its own directory, or its trials below it."""
+    """One scenario in its own directory, or its trials below it. A soak may be gone on with, like a series."""
     if scenario.trials > 1:
         return await _series(scenario, run, run.resume or _new_series(scenario, run))
-    directory = _directory(scenario, run)
+    if scenario.soak:
+        series = run.resume or _new_series(scenario, run)
+        directory = RunDirectory(series.path)
+    else:
+        directory = _directory(scenario, run)
     turn = await _perform(scenario, run.bench, directory, run.console)
     if turn.summary is not None:
         await _report(directory.path, run)
+    if scenario.soak and (turn.summary is None or turn.summary.stopped_early or scenario.endless):
+        run.console.print(f"  to go on: chaosbench run --resume {directory.path}", soft_wrap=True)
     return turn
 
 
@@ -139,6 +145,7 @@ async def _perform(
         samples=bench.samples,
         containers=bench.containers,
     )
+    bench = replace(bench, directory=directory.path)
     kept, spans = "", ContainerSpans(bench.containers)
     with _watched_by(bench.hub, [spans, *sinks_of(setting)]):
         if trial is not None:

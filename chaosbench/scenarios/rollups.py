@@ -1,0 +1,106 @@
+"""Roll-ups of a soak: ``rollups/001.json``, and the same in short as ``rollups/001.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from chaosbench.model.report import FaultReport, Summary
+from chaosbench.model.rollup import Rollup
+from chaosbench.outcome import OpClass
+from chaosbench.recorder.tally import Tally
+from chaosbench.results import write_durably
+from chaosbench.scenarios.fault_table import result
+from chaosbench.scenarios.report import counted, latency, operation_report
+
+DIRECTORY = "rollups"
+
+
+def rollup(
+    number: int,
+    so_far: Summary,
+    tallies: tuple[Tally, ...],
+    faults: tuple[FaultReport, ...],
+    from_s: float,
+    from_at: str,
+) -> Rollup:
+    """That of one stretch.
+
+    so_far:   the whole measurement as it stands
+    tallies:  what ended in the stretch
+    faults:   those that were over in it
+    """
+    load = [tally for tally in tallies if tally.op_class is not OpClass.CONNECT]
+    counts, seconds = counted(load), so_far.duration_s - from_s
+    return Rollup(
+        number=number,
+        scenario=so_far.scenario,
+        seed=so_far.seed,
+        from_s=from_s,
+        to_s=so_far.duration_s,
+        from_at=from_at,
+        to_at=so_far.finished_at,
+        load=counts,
+        ok_per_s=round(counts.ok / seconds, 3) if seconds else 0.0,
+        latency_ms=latency(load),
+        operations=tuple(map(operation_report, tallies)),
+        faults=faults,
+        windows=tuple(window for window in so_far.error_windows if window.start_s >= from_s),
+        fault_table=so_far.soak.fault_table if so_far.soak else (),
+        ledger=so_far.ledger,
+        verdict=so_far.verdict,
+        why=so_far.why,
+        expectations=so_far.expectations,
+    )
+
+
+def write(found: Rollup, directory: Path) -> Path:
+    """Write both files; blocks. Raises OSError."""
+    place = directory / DIRECTORY
+    place.mkdir(exist_ok=True)
+    path = write_durably(place / f"{found.number:03d}.json", TypeAdapter(Rollup).dump_json(found, indent=2))
+    write_durably(place / f"{found.number:03d}.md", "\n".join(markdown(found)).encode())
+    return path
+
+
+def markdown(found: Rollup) -> Iterator[str]:
+    """The roll-up on a page."""
+    load, response = found.load, found.latency_ms.response
+    yield f"# {found.scenario}, roll-up {found.number}: {found.verdict} so far"
+    yield ""
+    yield f"{found.from_at} to {found.to_at}, {found.to_s - found.from_s:,.0f} s of load, seed {found.seed}."
+    if found.why:
+        yield f"\n{found.why}."
+    yield ""
+    yield f"- operations: {load.ok:,} ok ({found.ok_per_s:,.1f}/s), {load.failed:,} failed, {load.unknown:,} unknown, "
+    yield f"  {load.shed:,} shed"
+    yield f"- response time in ms: p50 {_ms(response.p50)}, p99 {_ms(response.p99)}, p99.9 {_ms(response.p999)}, "
+    yield f"  max {_ms(response.max)}"
+    longest = max((window.duration_s for window in found.windows), default=0.0)
+    yield f"- error windows: {len(found.windows)}, the longest {longest:.2f} s"
+    if found.ledger is not None:
+        ledger = found.ledger
+        yield f"- ledger so far, settled rows: lost {_count(ledger.lost)}, recovered {_count(ledger.recovered)}, "
+        yield f"  unexpected {_count(ledger.unexpected)} of {ledger.acked:,} acknowledged"
+    yield ""
+    if found.faults:
+        yield "| fault | target | result | RTO s | no write s | redundancy s |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for fault in found.faults:
+            redundancy = fault.phases.redundancy_s if fault.phases else None
+            figures = " | ".join(_s(one) for one in (fault.rto_s, fault.write_gap_s, redundancy))
+            yield f"| {fault.name} | {fault.member or fault.target} | {result(fault)} | {figures} |"
+
+
+def _s(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.2f}"
+
+
+def _ms(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds:.1f}"
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
