@@ -54,7 +54,8 @@ class Recorder:
     ``emit`` hears of windows as they open and close. ``leader`` (a member's name)
     and ``backlog`` (arrivals that wait for a connection) are set by whoever knows
     them, for the sinks to show. ``samples``, if given, gets a row of every operation.
-    A measurement that goes on began ``elapsed_ns`` ago, the time without chaosbench left out.
+    A measurement that goes on began ``elapsed_ns`` ago, the time without chaosbench left out; this recorder's part
+    of it at ``began_ns``.
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class Recorder:
         elapsed_ns: int = 0,
     ) -> None:
         self.clock = clock
-        self.started_ns = clock.now() - elapsed_ns
+        self.began_ns = clock.now()
+        self.started_ns = self.began_ns - elapsed_ns
         self.lag = Lag()
         self.active_faults: dict[str, ActiveFault] = {}
         self.leader: str | None = None
@@ -77,7 +79,7 @@ class Recorder:
         self._tracks = {
             op_class: ClassTrack(
                 WindowFolder(op_class, to_ns(windows.quiet), windows.threshold),
-                clock.now(),
+                self.began_ns,
             )
             for op_class in OpClass
         }

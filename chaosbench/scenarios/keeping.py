@@ -252,7 +252,7 @@ class Keeping:
         number, from_s, from_at = self._rolled_up
         figures, directory = together(self.figures()), self._directory
         assert directory is not None
-        so_far = self._so_far(ledger_so_far(self._ledger))
+        so_far = self._so_far(settled_so_far(self._ledger))
         tallies, faults = difference(figures, self._base), tuple(self._over)
         found = rollups.rollup(number + 1, so_far, tallies, faults, from_s, from_at or so_far.started_at)
         self._base, self._rolled_up = figures, (number + 1, so_far.duration_s, so_far.finished_at)
@@ -260,8 +260,3 @@ class Keeping:
         if await self._writing.tried("a roll-up", lambda: rollups.write(found, directory)):
             file = str(directory / rollups.DIRECTORY / f"{found.number:03d}.md")
             self._bench.hub.say(Kind.ROLLED_UP, number=found.number, verdict=found.verdict.value, file=file)
-
-
-def ledger_so_far(ledger: Ledger) -> LedgerReport | None:
-    """What is known of the settled rows while the load runs; None without a ledger."""
-    return settled_so_far(ledger) if len(ledger) else None

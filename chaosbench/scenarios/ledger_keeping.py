@@ -91,6 +91,8 @@ class LedgerKeeping:
         await self._writing.tried("the ledger's log", self._log.close)
 
     async def _settled(self, found: Settlement) -> None:
+        if not found.rows and not found.gone:
+            return  # no row was old enough
         self._lost(found.lost)
         self._bench.hub.say(
             Kind.LEDGER_SETTLED,

@@ -68,8 +68,10 @@ async def _rows(node: Member, login: Login, run: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def settled_so_far(ledger: Ledger) -> LedgerReport:
-    """What is known while the load runs: of the rows that are settled."""
+def settled_so_far(ledger: Ledger) -> LedgerReport | None:
+    """What is known while the load runs: of the rows that are settled. None without a ledger."""
+    if not len(ledger):
+        return None
     found = report_of(ledger, [], [])
     settled = ledger.settled
     if not settled.checkpoints:

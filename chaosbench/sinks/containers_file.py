@@ -30,7 +30,7 @@ class ContainersFile:
     def __init__(self, path: Path, anchor: Anchor, uses: Callable[[], Mapping[str, ContainerUse]]) -> None:
         self._anchor = anchor
         self._uses = uses
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
         self._measuring = False
         self._before: Mapping[str, ContainerUse] = {}
 

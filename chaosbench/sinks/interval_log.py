@@ -57,7 +57,7 @@ class IntervalLog:
 
     def __init__(self, path: Path, anchor: Anchor) -> None:
         self._anchor = anchor
-        self._file = path.open("w", encoding="ascii")
+        self._file = path.open("a", encoding="ascii")  # a soak that goes on adds to its own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intervals")
         self._writing: Future[None] | None = None
         self._log = _Log(self._file)
@@ -76,8 +76,9 @@ class IntervalLog:
             return
         self._check()
         if self._recorder is None:
-            self._recorder, self._from_ns = recorder, recorder.started_ns
-            self._file.write(_head(self._anchor, recorder.started_ns))
+            self._recorder, self._from_ns = recorder, recorder.began_ns
+            if not self._file.tell():
+                self._file.write(_head(self._anchor, recorder.started_ns))
         now_ns = recorder.clock.now()
         times = f"{to_s(self._from_ns - recorder.started_ns):.6f},{to_s(now_ns - self._from_ns):.6f}"
         self._from_ns = now_ns

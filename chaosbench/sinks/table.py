@@ -22,6 +22,7 @@ from chaosbench.sinks.interval_log import IntervalLog
 from chaosbench.sinks.plain import PlainSink
 from chaosbench.sinks.samples_file import SAMPLES, SamplesFile
 from chaosbench.sinks.terminal import TerminalSink
+from chaosbench.sinks.usage_file import USAGE, UsageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
     "events": lambda setting: EventsFile(setting.directory / "events.jsonl", setting.anchor),
     "intervals": lambda setting: IntervalLog(setting.directory / "intervals.hlog", setting.anchor),
     "containers": lambda setting: ContainersFile(setting.directory / CONTAINERS, setting.anchor, setting.containers),
+    "usage": lambda setting: UsageFile(setting.directory / USAGE),
     "samples": _samples,
     "progress": _progress,
 }

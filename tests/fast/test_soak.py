@@ -1,0 +1,282 @@
+"""Soaks on virtual time: bounds, settling, roll-ups, and going on after an end of chaosbench itself."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import math
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run import Rig, kill, scenario
+
+from chaosbench.events import Kind
+from chaosbench.model.report import Summary, Verdict
+from chaosbench.model.scenario import StreamSettings
+from chaosbench.scenarios.run import run_scenario
+from chaosbench.scenarios.scenario import Action, Scenario, ScheduledFault, Stream
+from chaosbench.schedule import Schedule, Span
+from chaosbench.units import Budget, parse_budget
+from chaosbench.workload import LedgerWorkload
+
+pytestmark = pytest.mark.looptime(noop_cycles=0)
+
+
+def often(mtbf: float = 20.0, hold: str = "2s") -> ScheduledFault:
+    injector = kill(hold=hold)
+    action = Action(injector=injector, span=Span(injector.hold, injector.hold))
+    return ScheduledFault(name="often", schedule=Schedule(mtbf=mtbf), actions=(action,))
+
+
+def soak(*faults: ScheduledFault, rate: str = "20/s", **changes: object) -> Scenario:
+    stream = Stream(
+        name="ledger",
+        workload=LedgerWorkload(),
+        settings=StreamSettings(rate=rate, connections=2),  # type: ignore[arg-type]
+    )
+    usual: dict[str, Any] = {"duration": 300.0, "settle": 30.0, "rollup": 100.0, "streams": (stream,)}
+    return replace(scenario(**{**usual, **changes}), faults=faults)
+
+
+class Soaking(Rig):
+    """A bench that keeps its results in a directory."""
+
+    def __init__(self, directory: Path, before: Soaking | None = None) -> None:
+        super().__init__()
+        if before is not None:
+            self.database.rows = before.database.rows  # the cluster outlives chaosbench
+            self.database.rows.arrive()
+            self.database.rows.server, self.database.rows.database = self.server, self.database
+        self.bench = replace(self.bench, directory=directory)
+
+    async def soak(self, planned: Scenario) -> Summary:
+        return await run_scenario(planned, self.bench)
+
+    def of(self, kind: Kind) -> list[dict[str, object]]:
+        return [dict(event.data) for event in self.watcher.events if event.kind is kind]
+
+
+async def test_a_soak_settles_its_ledger_and_rolls_up(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    summary = await rig.soak(soak(often(60.0), expect={"rpo": "== 0", "unexpected": "== 0"}))
+    assert summary.verdict is Verdict.PASS, summary.why
+    ledger, own = summary.ledger, summary.soak
+    assert ledger is not None
+    assert own is not None
+    assert own.settled is not None
+    assert (ledger.lost, ledger.unexpected, ledger.checked) == (0, 0, True)
+    assert ledger.attempted == ledger.acked + ledger.failed + ledger.unknown
+    assert own.settled.upto > 3000
+    assert own.settled.rows == sum(rig.database.rows.dropped) > 2500
+    left = sum(map(len, rig.database.rows.there.values()))
+    assert left + own.settled.rows == ledger.acked + (ledger.recovered or 0)
+    assert max(rig.database.rows.dropped) <= 2000
+    assert [json.loads((tmp_path / "rollups" / f"00{n}.json").read_text())["number"] for n in (1, 2)] == [1, 2]
+    assert "roll-up 2: pass so far" in (tmp_path / "rollups" / "002.md").read_text()
+    told = [json.loads(line)["name"] for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
+    assert told == [fault.name for fault in summary.faults]
+    assert own.fault_table[0].recovered == len(told) == own.fault_table[0].rto_s.n
+    assert own.fault_table[0].rto_s.worst == max(fault.rto_s or 0 for fault in summary.faults)
+
+
+async def test_rows_that_are_lost_are_found_when_they_are_settled_and_stay_found(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    rig.database.loses = frozenset({300, 301})
+    summary = await rig.soak(soak(expect={"rpo": "== 0"}))
+    assert (summary.verdict, summary.why) == (Verdict.FAIL, "rpo == 0")
+    assert summary.ledger is not None
+    assert summary.ledger.lost_ids == (300, 301)
+    assert summary.ledger.losses is not None
+    found = [each["lost"] for each in rig.of(Kind.LEDGER_SETTLED)]
+    assert found == [2] + [0] * (len(found) - 1), "found once, and early"
+    assert len(found) > 5
+
+
+async def test_a_checkpoint_that_is_gone_is_noticed_and_its_rows_count_as_lost(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    rig.at(150, lambda: rig.database.rows.kept["pg2"].pop(1))
+    summary = await rig.soak(soak(expect={"rpo": "== 0"}))
+    assert summary.verdict is Verdict.FAIL
+    own = summary.soak
+    assert own is not None
+    assert own.settled is not None
+    assert summary.ledger is not None
+    assert (own.settled.gone, summary.ledger.lost) == (1, own.settled.gone_rows)
+    assert own.settled.gone_rows > 300
+    assert [each["gone"] for each in rig.of(Kind.LEDGER_SETTLED)].count(1) == 1
+
+
+async def test_a_node_that_does_not_replay_keeps_rows_from_being_settled(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    rig.database.rows.lags = frozenset({"pg3"})
+    summary = await rig.soak(soak())
+    assert summary.soak is not None
+    assert summary.soak.settled is not None
+    assert (summary.soak.settled.checkpoints, rig.database.rows.dropped) == (0, [])
+    assert summary.ledger is not None
+    assert summary.ledger.lost == 0
+
+
+async def killed(rig: Soaking, planned: Scenario, after: float) -> None:
+    """As by SIGKILL: nothing that comes at an end is done, and what was not on disk is gone."""
+    doomed = asyncio.create_task(rig.soak(planned))
+    rig.at(after, doomed.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await doomed
+
+
+async def test_a_killed_soak_goes_on_with_its_figures_faults_and_ledger(tmp_path: Path):
+    planned = soak(often(40.0), expect={"rpo": "== 0", "unexpected": "== 0"})
+    first = Soaking(tmp_path)
+    await killed(first, planned, 160.0)
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert not state["ended"]
+    before = [json.loads(line)["name"] for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
+    assert len(before) >= 2
+    second = Soaking(tmp_path, first)
+    summary = await second.soak(planned)
+    assert summary.verdict is Verdict.PASS, summary.why
+    (resumed,) = second.of(Kind.RESUMED)
+    assert resumed["elapsed_s"] == pytest.approx(150, abs=11)
+    own, ledger = summary.soak, summary.ledger
+    assert own is not None
+    assert ledger is not None
+    assert own.settled is not None
+    assert [(one.number, one.ended) for one in own.segments] == [(1, False), (2, True)]
+    assert own.segments[1].from_s == own.segments[0].to_s
+    assert own.segments[1].gap_s is not None
+    assert summary.duration_s == pytest.approx(300, abs=0.1)
+    load = summary.load
+    assert load.attempted == load.ok + load.failed + load.unknown + load.shed + load.in_flight
+    assert load.attempted == pytest.approx(300 * 20, rel=0.02), "of both segments"
+    assert summary.latency_ms.response.count == load.ok
+    names = [fault.name for fault in summary.faults]
+    assert names[: len(before)] == before
+    assert len(set(names)) == len(names), "no fault came twice"
+    # Rows that were acknowledged after the last entry of the log are unknown, and found.
+    assert (ledger.lost, ledger.unexpected) == (0, 0)
+    assert ledger.attempted == ledger.acked + ledger.failed + ledger.unknown
+    left = sum(map(len, second.database.rows.there.values()))
+    assert left + own.settled.rows == ledger.acked + (ledger.recovered or 0)
+
+
+def cut_short(directory: Path) -> None:
+    """As when chaosbench was killed while it wrote the last entry."""
+    log = sorted(directory.glob("ledger-*.log"))[-1]
+    log.write_bytes(log.read_bytes()[:-7])
+
+
+async def test_rows_after_the_last_entry_of_the_log_are_unknown_and_not_lost(tmp_path: Path):
+    planned = soak(rate="200/s", duration=60.0)
+    first = Soaking(tmp_path)
+    await killed(first, planned, 40.5)
+    cut_short(tmp_path)
+    second = Soaking(tmp_path, first)
+    summary = await second.soak(planned)
+    assert summary.soak is not None
+    assert summary.soak.settled is not None
+    assert summary.ledger is not None
+    assert (summary.ledger.lost, summary.ledger.unexpected) == (0, 0)
+    # One more was on its way when the last whole entry was written.
+    assert 100 < summary.soak.settled.unlogged == (summary.ledger.recovered or 0) - summary.ledger.unknown
+    assert summary.ledger.unknown == 1
+
+
+async def test_rows_lost_while_chaosbench_was_away_are_lost(tmp_path: Path):
+    planned = soak(rate="200/s", duration=60.0)
+    first = Soaking(tmp_path)
+    await killed(first, planned, 40.5)
+    second = Soaking(tmp_path, first)
+    second.database.loses = frozenset({5, 7000})
+    summary = await second.soak(planned)
+    assert summary.ledger is not None
+    assert summary.ledger.lost_ids == (5, 7000)
+
+
+async def test_until_stopped_ends_well_when_it_is_stopped(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    rig.at(120, rig.bench.stop.set)
+    summary = await rig.soak(soak(often(30.0), duration=math.inf))
+    assert (summary.verdict, summary.stopped_early) == (Verdict.PASS, False), summary.why
+    assert summary.duration_s == pytest.approx(118.5, abs=1)
+    (started,) = rig.of(Kind.SCENARIO_STARTED)
+    assert started["duration_s"] is None
+    assert len(started["faults"]) == 1000  # type: ignore[arg-type]
+
+
+# Cool-down and budget
+
+
+async def test_a_budget_holds_faults_back_and_says_so(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    summary = await rig.soak(soak(often(10.0), budget=Budget(2, 60.0)))
+    t0s = [fault.injecting_at_s for fault in summary.faults if fault.injecting_at_s is not None]
+    assert 6 <= len(t0s) <= 12
+    assert all(third - first >= 60 for first, third in zip(t0s, t0s[2:], strict=False))
+    skipped = [fault.skipped for fault in summary.faults if fault.skipped]
+    assert skipped
+    assert all("the budget of 2/m" in reason for reason in skipped)
+    assert summary.verdict is Verdict.PASS, summary.why
+
+
+async def test_without_a_budget_there_are_more(tmp_path: Path):
+    summary = await Soaking(tmp_path).soak(soak(often(10.0)))
+    assert len([fault for fault in summary.faults if fault.skipped is None]) > 15
+
+
+async def test_a_cool_down_counts_from_the_whole_cluster(tmp_path: Path):
+    rig = Soaking(tmp_path)
+    one = ScheduledFault.once("one", 10.0, kill(hold="5s"))
+    two = ScheduledFault.once("two", 12.0, kill("replica", hold="5s"))
+    summary = await rig.soak(soak(one, two, duration=60.0, cool_down=10.0))
+    first, second = summary.faults
+    assert first.healed_at_s is not None
+    assert second.injecting_at_s is not None
+    assert second.injecting_at_s >= first.healed_at_s + 10
+    assert second.injecting_at_s == pytest.approx(first.healed_at_s + 10, abs=2)
+    assert "cool-down" in str(rig.of(Kind.FAULT_WAITING)[0]["reason"])
+
+
+@pytest.mark.parametrize("text", ["6", "0/h", "1.5/h", "6/s", "x"])
+def test_a_budget_is_a_whole_number_in_a_time(text: str):
+    with pytest.raises(ValueError, match="6/h"):
+        parse_budget(text)
+
+
+# The cluster away for an hour
+
+
+async def test_an_outage_without_end_in_sight_costs_no_memory(tmp_path: Path):
+    """Minutes stand for the hour: what is held after one is held after three."""
+    rig = Soaking(tmp_path)
+    planned = soak(rate="20/s", duration=240.0, recovery=30.0, rollup=0.0)
+    sizes: list[int] = []
+
+    def down() -> None:
+        rig.server.behaviour = rig.server.fails(ConnectionResetError("away"))
+        rig.server.dies()
+
+    def up() -> None:
+        rig.server.accepts, rig.server.behaviour = True, rig.server.follows
+
+    def look() -> None:
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    rig.at(20, down)
+    rig.at(80, look)
+    rig.at(200, look)
+    rig.at(205, up)
+    summary = await rig.soak(planned)
+    tracemalloc.stop()
+    assert summary.load.shed > 3000
+    assert summary.ledger is not None
+    assert summary.ledger.attempted < 1500, "what is never sent takes no id"
+    assert summary.ledger.lost == 0
+    assert len(summary.error_windows) < 10
+    assert sizes[1] - sizes[0] < 100_000
