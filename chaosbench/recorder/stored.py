@@ -46,7 +46,7 @@ def stored(recorder: Recorder) -> dict[str, Any]:
     start_ns = recorder.started_ns
     return {
         "tallies": [_stored_tally(tally) for tally in recorder.tallies],
-        "lag": _stored_histogram(recorder.lag.histogram),
+        "lag": stored_histogram(recorder.lag.histogram),
         "suspect_ns": recorder.lag.suspect_ns,
         "suspects": recorder.lag.suspects,
         "dropped": {op_class.value: recorder.dropped(op_class) for op_class in OpClass},
@@ -63,9 +63,12 @@ def restored(found: dict[str, Any], like: Recorder) -> Recorder:
         tally.attempted = each["attempted"]
         tally.ended = Counter({Outcome(outcome): count for outcome, count in each["ended"].items()})
         tally.reasons = Counter({(Outcome(outcome), reason): count for outcome, reason, count in each["reasons"]})
-        tally.restore(each["ok"], _histogram(each["response"]), _histogram(each["service"]))
-        tally.response_bad, tally.service_bad = _histogram(each["response_bad"]), _histogram(each["service_bad"])
-    recorder.lag.histogram = _histogram(found["lag"])
+        tally.restore(each["ok"], restored_histogram(each["response"]), restored_histogram(each["service"]))
+        tally.response_bad, tally.service_bad = (
+            restored_histogram(each["response_bad"]),
+            restored_histogram(each["service_bad"]),
+        )
+    recorder.lag.histogram = restored_histogram(found["lag"])
     recorder.lag.suspect_ns, recorder.lag.suspects = found["suspect_ns"], found["suspects"]
     for name, dropped in found["dropped"].items():
         recorder.took_over(OpClass(name), *dropped)
@@ -119,14 +122,15 @@ def _stored_tally(tally: Tally) -> dict[str, Any]:
         "ok": tally.ok,
         "ended": {outcome.value: count for outcome, count in ended.items()},
         "reasons": [(outcome.value, reason, count) for (outcome, reason), count in reasons.items()],
-        "response": _stored_histogram(tally.response),
-        "service": _stored_histogram(tally.service),
-        "response_bad": _stored_histogram(tally.response_bad),
-        "service_bad": _stored_histogram(tally.service_bad),
+        "response": stored_histogram(tally.response),
+        "service": stored_histogram(tally.service),
+        "response_bad": stored_histogram(tally.response_bad),
+        "service_bad": stored_histogram(tally.service_bad),
     }
 
 
-def _stored_histogram(histogram: Histogram) -> dict[str, Any]:
+def stored_histogram(histogram: Histogram) -> dict[str, Any]:
+    """A histogram as JSON values."""
     counts = array("Q", histogram.counts)
     if sys.byteorder == "big":
         counts.byteswap()
@@ -134,7 +138,8 @@ def _stored_histogram(histogram: Histogram) -> dict[str, Any]:
     return {"counts": packed, "sum": histogram.sum_us, "max": histogram.max_us, "overflow": histogram.overflow}
 
 
-def _histogram(found: dict[str, Any]) -> Histogram:
+def restored_histogram(found: dict[str, Any]) -> Histogram:
+    """From what :func:`stored_histogram` gave."""
     counts = array("Q", zlib.decompress(b64decode(found["counts"])))
     if sys.byteorder == "big":
         counts.byteswap()

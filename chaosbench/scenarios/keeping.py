@@ -18,22 +18,26 @@ from chaosbench.clock import NS, iso, to_ns, to_s
 from chaosbench.events import Kind
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
+from chaosbench.model.consistency import Consistency
 from chaosbench.model.report import FaultReport, LedgerReport, Summary
-from chaosbench.model.soak import Segment, SoakReport
+from chaosbench.model.soak import SoakReport
 from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.stored import difference, restored, stored, together
 from chaosbench.scenarios import rollups
+from chaosbench.scenarios.consistency import consistency, handed_over, take_over, with_earlier
 from chaosbench.scenarios.fault_table import FaultTable, cut_off
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.ledger_keeping import LedgerKeeping, ledger_of, settled_report
 from chaosbench.scenarios.reconcile import settled_so_far
 from chaosbench.scenarios.scenario import Scenario
+from chaosbench.scenarios.segments import Segments
 from chaosbench.scenarios.soak_state import State, read_state, write_state
 from chaosbench.scenarios.stopping import stopped
 from chaosbench.scenarios.telling import Telling
 from chaosbench.scenarios.writing import Writing
+from chaosbench.workload import Context
 
 if TYPE_CHECKING:
     from chaosbench.scenarios.run import Bench
@@ -79,10 +83,13 @@ class Keeping:
         """The ledger to go on with, or a new one."""
         return await ledger_of(self._bench, snapshot, self._earlier_state)
 
-    def begin(self, ledger: Ledger, recorder: Recorder, faults: Faults, watch: Watch, so_far: SoFar) -> None:
-        """The measurement begins, or goes on."""
-        bench, state = self._bench, self._earlier_state
+    def begin(
+        self, context: Context, recorder: Recorder, faults: Faults, watch: Watch, warnings: list[str], so_far: SoFar
+    ) -> None:
+        """The measurement begins, or goes on. ``warnings``: those that were told, now and later."""
+        bench, state, ledger = self._bench, self._earlier_state, context.ledger
         self._ledger, self._recorder, self._faults, self._so_far = ledger, recorder, faults, so_far
+        self._context, self._watch, self._warnings = context, watch, warnings
         self._telling = Telling(
             faults,
             recorder,
@@ -93,23 +100,13 @@ class Keeping:
             lambda: recorder.leader,
             bench.directory,
         )
-        now = datetime.now(UTC)
-        self._segments = state.segments if state else ()
-        self._segment = Segment(
-            number=len(self._segments) + 1,
-            from_s=to_s(self.elapsed_ns),
-            to_s=to_s(self.elapsed_ns),
-            started_at=iso(now),
-            ended_at=iso(now),
-            gap_s=None,
-            ended=False,
-        )
+        self._segments = Segments(state.segments if state else (), self.elapsed_ns, state.saved_at if state else None)
         if state is None:
             return
-        gap_s = round(max(0.0, (now - datetime.fromisoformat(state.saved_at)).total_seconds()), 3)
-        self._segment = replace(self._segment, gap_s=gap_s)
         self._earlier = restored(state.recorder, recorder)
         self._base = restored(state.rolled_up, recorder) if state.rolled_up else None
+        warnings += state.warnings
+        take_over(context.registers, state.stale)
         t0s = [one.injecting_at_s for one in self._table.reports if one.injecting_at_s is not None]
         faults.go_on(state.done, t0s)
         for report in state.under_way:
@@ -117,12 +114,17 @@ class Keeping:
             self._table.keep(cut_off(report))
         bench.hub.say(
             Kind.RESUMED,
-            segment=self._segment.number,
+            segment=self._segments.number,
             elapsed_s=to_s(self.elapsed_ns),
-            gap_s=gap_s,
+            gap_s=self._segments.gap_s,
             ended=state.ended,
             rows_unlogged=len(ledger.settled.unlogged),
         )
+
+    def consistency(self) -> Consistency:
+        """Who served, and what two nodes did at once, in earlier segments too."""
+        now = consistency(self._context, self._watch.double_primaries)
+        return with_earlier(now, self._earlier_state.consistency) if self._earlier_state else now
 
     def figures(self) -> Recorder:
         """All that was counted, in earlier segments too."""
@@ -167,7 +169,7 @@ class Keeping:
             return None
         figures = self.figures()
         return SoakReport(
-            segments=(*self._segments, self._now(ended=True)),
+            segments=self._segments.until(self._measured_ns, ended=True),
             fault_table=self._table.rows(),
             windows_dropped={op_class.value: figures.dropped(op_class)[0] for op_class in OpClass},
             settled=None if ledger is None else settled_report(self._ledger),
@@ -201,10 +203,10 @@ class Keeping:
             scenario=self._scenario.name,
             seed=self._bench.seed,
             run=self._ledger.run,
-            elapsed_ns=self._bench.clock.now() - self._recorder.started_ns,
+            elapsed_ns=self._measured_ns,
             saved_at=iso(datetime.now(UTC)),
             ended=ended,
-            segments=(*self._segments, self._now(ended=ended)),
+            segments=self._segments.until(self._measured_ns, ended=ended),
             done=dict(self._faults.done),
             recorder={},
             faults=table,
@@ -214,17 +216,14 @@ class Keeping:
             rolled_up=None,
             rolled_up_s=from_s,
             rolled_up_at=from_at,
-            warnings=(),
+            warnings=tuple(self._warnings),
+            consistency=self.consistency(),
+            stale=handed_over(self._context.registers),
         )
 
-    def _now(self, *, ended: bool) -> Segment:
-        now_ns = self._bench.clock.now()
-        return replace(
-            self._segment,
-            to_s=to_s(now_ns - self._recorder.started_ns),
-            ended_at=iso(datetime.now(UTC)),
-            ended=ended,
-        )
+    @property
+    def _measured_ns(self) -> int:
+        return self._bench.clock.now() - self._recorder.started_ns
 
     async def _ticking(self) -> None:
         clock, saved_ns = self._bench.clock, self._bench.clock.now()
@@ -245,7 +244,7 @@ class Keeping:
 
     def _stretch(self) -> float:
         """Seconds since the last roll-up."""
-        return to_s(self._bench.clock.now() - self._recorder.started_ns) - self._rolled_up[1]
+        return to_s(self._measured_ns) - self._rolled_up[1]
 
     async def _roll_up(self) -> None:
         """Write one; its stretch ends now."""

@@ -36,7 +36,6 @@ from chaosbench.observers.watch import Sources, Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.afterwards import heal_again
-from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.environment import environment
 from chaosbench.scenarios.faults import Faults
@@ -149,7 +148,7 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
                     earlier=keeping.reports,
                     leader_after=recorder.leader,
                     ledger=rows,
-                    consistency=consistency(context, watch.double_primaries),
+                    consistency=keeping.consistency(),
                     whole_again=True,
                     interrupted=False,
                     warnings=tuple(load.observer.warnings),
@@ -158,7 +157,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
                     soak=keeping.report(rows),
                 )
 
-            keeping.begin(ledger, recorder, faults, watch, lambda so_far: summarise(measured(clock.now(), so_far)))
+            told = load.observer.warnings
+            keeping.begin(context, recorder, faults, watch, told, lambda rows: summarise(measured(clock.now(), rows)))
             say(Kind.STAGE, name="load", detail=lasting(scenario.duration))
             async with keeping.running():
                 interrupted = await measure(keeping.left, faults, recorder, bench)

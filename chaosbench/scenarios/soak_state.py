@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from chaosbench.errors import UsageError
+from chaosbench.model.consistency import Consistency
 from chaosbench.model.report import FaultReport
 from chaosbench.model.soak import Segment
 from chaosbench.results import write_durably
@@ -46,6 +47,8 @@ class State:
     rolled_up_s: float
     rolled_up_at: str
     warnings: tuple[str, ...]
+    consistency: Consistency
+    stale: dict[str, Any]
 
 
 _STATE: TypeAdapter[State] = TypeAdapter(State)
