@@ -14,7 +14,7 @@ from chaosbench.model.report import (
     OperationReport,
     Verdict,
 )
-from chaosbench.model.soak import FaultRow
+from chaosbench.model.soak import FaultRow, SettledReport
 
 ROLLUP_SCHEMA_VERSION = 1
 
@@ -26,7 +26,7 @@ class Rollup:
     load, operations, latency_ms:  of operations that ended in the stretch; none of those is in flight
     faults:                        those that were over in it
     windows:                       those that began in it
-    fault_table, ledger, verdict, expectations:  of all the time so far; of the ledger, the rows that are settled
+    fault_table, ledger, settled, verdict, expectations:  of all the time so far; of the ledger, the rows that are settled
     """
 
     schema_version: int = ROLLUP_SCHEMA_VERSION
@@ -45,6 +45,7 @@ class Rollup:
     windows: tuple[ErrorWindow, ...]
     fault_table: tuple[FaultRow, ...]
     ledger: LedgerReport | None
+    settled: SettledReport | None
     verdict: Verdict
     why: str
     expectations: tuple[ExpectationReport, ...]

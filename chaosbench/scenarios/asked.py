@@ -45,4 +45,7 @@ def _resumed(file: Path | None, only: tuple[str, ...], trial: int | None, resume
     source = file or Path(series.record.file)
     found = load(source)
     series.require_same(source, found.text, seed)
-    return found, found.only((series.record.scenario,)), series
+    scenarios = found.only((series.record.scenario,))
+    if scenarios[0].soak and series.complete(scenarios[0]):
+        raise UsageError(f"the soak in {series.path} is complete: begin a new one without --resume")
+    return found, scenarios, series

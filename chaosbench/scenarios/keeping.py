@@ -100,7 +100,7 @@ class Keeping:
             lambda: recorder.leader,
             bench.directory,
         )
-        self._segments = Segments(state.segments if state else (), self.elapsed_ns, state.saved_at if state else None)
+        self._segments = Segments(state.segments if state else (), self.elapsed_ns, state and state.saved_at)
         if state is None:
             return
         self._earlier = restored(state.recorder, recorder)
@@ -109,9 +109,9 @@ class Keeping:
         take_over(context.registers, state.stale)
         t0s = [one.injecting_at_s for one in self._table.reports if one.injecting_at_s is not None]
         faults.go_on(state.done, t0s)
-        for report in state.under_way:
-            self._table.add(report.name, cut_off(report))
-            self._table.keep(cut_off(report))
+        for report in map(cut_off, state.under_way):
+            self._table.add(self._scenario.entry_of(report.name), report)
+            self._table.keep(report)
         bench.hub.say(
             Kind.RESUMED,
             segment=self._segments.number,

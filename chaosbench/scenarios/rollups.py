@@ -50,6 +50,7 @@ def rollup(
         windows=tuple(window for window in so_far.error_windows if window.start_s >= from_s),
         fault_table=so_far.soak.fault_table if so_far.soak else (),
         ledger=so_far.ledger,
+        settled=so_far.soak.settled if so_far.soak else None,
         verdict=so_far.verdict,
         why=so_far.why,
         expectations=so_far.expectations,
@@ -74,16 +75,16 @@ def markdown(found: Rollup) -> Iterator[str]:
     if found.why:
         yield f"\n{found.why}."
     yield ""
-    yield f"- operations: {load.ok:,} ok ({found.ok_per_s:,.1f}/s), {load.failed:,} failed, {load.unknown:,} unknown, "
-    yield f"  {load.shed:,} shed"
-    yield f"- response time in ms: p50 {_ms(response.p50)}, p99 {_ms(response.p99)}, p99.9 {_ms(response.p999)}, "
-    yield f"  max {_ms(response.max)}"
+    ends = f"{load.failed:,} failed, {load.unknown:,} unknown, {load.shed:,} shed"
+    yield f"- operations: {load.ok:,} ok ({found.ok_per_s:,.1f}/s), {ends}"
+    figures = {"p50": response.p50, "p99": response.p99, "p99.9": response.p999, "max": response.max}
+    yield f"- response time in ms: {', '.join(f'{name} {_ms(value)}' for name, value in figures.items())}"
     longest = max((window.duration_s for window in found.windows), default=0.0)
     yield f"- error windows: {len(found.windows)}, the longest {longest:.2f} s"
-    if found.ledger is not None:
-        ledger = found.ledger
-        yield f"- ledger so far, settled rows: lost {_count(ledger.lost)}, recovered {_count(ledger.recovered)}, "
-        yield f"  unexpected {_count(ledger.unexpected)} of {ledger.acked:,} acknowledged"
+    if found.ledger is not None and found.settled is not None:
+        counts = {name: getattr(found.ledger, name) for name in ("lost", "recovered", "unexpected")}
+        words = ", ".join(f"{name} {_count(count)}" for name, count in counts.items())
+        yield f"- ledger so far: {found.ledger.acked:,} acknowledged, {found.settled.rows:,} rows settled: {words}"
     yield ""
     if found.faults:
         yield "| fault | target | result | RTO s | no write s | redundancy s |"

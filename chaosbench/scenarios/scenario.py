@@ -136,6 +136,12 @@ class Scenario:
         """Whether it lasts until it is stopped."""
         return math.isinf(self.duration)
 
+    def entry_of(self, fault: str) -> str:
+        """The name of the entry that a fault comes from."""
+        base, _, number = fault.rpartition("-")
+        names = {entry.name for entry in self.faults}
+        return base if number.isdecimal() and base in names and fault not in names else fault
+
     @property
     def soak(self) -> bool:
         """Whether it keeps on disk what it takes to go on after an end of chaosbench itself."""

@@ -106,7 +106,11 @@ class Settling:
                 settled.keep(checkpoint)
                 rows = checkpoint.rows
                 await self._save()
-            await self._drop(leader)
+            try:
+                await self._drop(leader)
+            except (NotNow, QueryError, ClusterUnavailable):
+                if not rows and not gone:
+                    raise  # there is nothing to tell; what is left is deleted the next time
         except (QueryError, ClusterUnavailable) as error:
             raise NotNow(str(error)) from None
         after = len(settled.recovered), len(settled.unexpected)
