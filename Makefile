@@ -2,6 +2,7 @@
 #   make run     bring the lab up and run scenarios.yaml
 #   make test    fast tests, then pages in a browser, then live ones on the lab
 #   make proof   the long ones
+#   make soak    half an hour of random faults (see docs/soak.md)
 #   make check   lint, types, architecture
 #   make bench   benchmarks against pgbench, sysbench, Locust and a bare loop (see docs/benchmarks.md)
 
@@ -9,7 +10,7 @@ PYTEST := .venv/bin/python -m pytest
 SCENARIOS ?= scenarios.yaml
 ARGS ?=
 
-.PHONY: run test test-fast test-browser test-live proof check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
+.PHONY: run test test-fast test-browser test-live proof soak check bench lab-up lab-down lab-status monitoring-up venv docker browser schema dashboards clean
 
 run: lab-up
 	.venv/bin/chaosbench run $(SCENARIOS) $(ARGS)
@@ -27,6 +28,10 @@ test-live: lab-up browser
 
 proof: lab-up
 	$(PYTEST) -m proof $(ARGS)
+
+# Half an hour; goes on where an earlier one was interrupted. What came of it: docs/soak.md.
+soak: lab-up
+	.venv/bin/chaosbench run scenarios/soak-fast.yaml --resume auto $(ARGS)
 
 check: venv
 	.venv/bin/ruff check .

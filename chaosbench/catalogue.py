@@ -18,6 +18,7 @@ from chaosbench.model.faults import Need
 from chaosbench.scenarios.loader import load
 from chaosbench.scenarios.plan_table import when
 from chaosbench.scenarios.validate import keys_of
+from chaosbench.units import lasting
 from chaosbench.workload import WORKLOADS
 
 
@@ -95,6 +96,6 @@ def _metrics() -> Iterator[str]:
 
 def _scenarios(file: Path) -> Iterator[str]:
     for scenario in load(file).scenarios:
-        yield f"{scenario.name}  {scenario.duration:g} s  {scenario.description}"
+        yield f"{scenario.name}  {lasting(scenario.duration)}  {scenario.description}"
         for fault in scenario.faults:
             yield f"    {when(fault.schedule)}  {fault.name}"

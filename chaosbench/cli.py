@@ -69,7 +69,7 @@ def _run_parser(commands: Commands) -> None:
     run.add_argument("--seed", type=int, help="seed of every random choice (default: the file's, or a random one)")
     run.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where results go (default: runs)")
     run.add_argument("--trial", type=int, metavar="N", help="only trial N of a scenario with trials, with its own seed")
-    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the series of trials in this directory")
+    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the series or soak there; auto: the newest")
     run.add_argument(
         "--dry-run", action="store_true", help="check everything, show whom the faults would hit, touch nothing"
     )
@@ -136,7 +136,9 @@ def _export_parser(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from chaosbench.scenarios.asked import asked
 
-    file, scenarios, series = asked(options.file, tuple(options.only), options.trial, options.resume, options.seed)
+    file, scenarios, series = asked(
+        options.file, tuple(options.only), options.trial, options.resume, options.seed, options.out
+    )
 
     if options.dry_run:
         seed = options.seed if series is None else series.record.seed
@@ -191,7 +193,7 @@ def _plan(options: argparse.Namespace) -> int:
     from chaosbench.scenarios.asked import asked
     from chaosbench.scenarios.plan_table import as_json, table, trials_of
 
-    file, scenarios, _ = asked(options.file, tuple(options.only), options.trial, None, options.seed)
+    file, scenarios, _ = asked(options.file, tuple(options.only), options.trial, None, options.seed, Path())
     seed = _seed(options.seed, file.seed)
     if options.json:
         say(as_json(scenarios, seed, options.trial))

@@ -26,6 +26,11 @@ def to_s(nanoseconds: int) -> float:
     return round(nanoseconds / NS, 6)
 
 
+def iso(date: datetime) -> str:
+    """UTC, to the millisecond."""
+    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """Ties one monotonic instant to one wall-clock instant; made once a run.

@@ -60,7 +60,7 @@ class Request:
     keep_going:        go on after a scenario or trial that left the cluster broken
     trial:             of each scenario, only this trial
     keep:              how long closed parts of result files are kept
-    resume:            the series to go on with; then its scenario is the only one
+    resume:            the series, or the soak, to go on with; then its scenario is the only one
     """
 
     file: ScenarioFile

@@ -39,7 +39,16 @@ _LEDGER = """
 CREATE TABLE IF NOT EXISTS chaosbench_ledger (
     run bigint NOT NULL, id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, id)
 );
-DELETE FROM chaosbench_ledger WHERE at < now() - interval '7 days';
+CREATE TABLE IF NOT EXISTS chaosbench_checkpoint (
+    run bigint NOT NULL, number int NOT NULL, after bigint NOT NULL, upto bigint NOT NULL, rows bigint NOT NULL,
+    checksum text NOT NULL, ids bytea NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run, number)
+);
+DELETE FROM chaosbench_checkpoint WHERE run NOT IN (
+    SELECT run FROM chaosbench_checkpoint WHERE at > now() - interval '30 days'
+);
+DELETE FROM chaosbench_ledger
+WHERE at < now() - interval '7 days' AND run NOT IN (SELECT run FROM chaosbench_checkpoint);
 """
 _REGISTER = """
 CREATE TABLE IF NOT EXISTS chaosbench_register (

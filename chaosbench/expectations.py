@@ -71,15 +71,16 @@ def _write_gap(summary: Summary) -> Reading:
 
 
 def _over_faults(summary: Summary, read: Callable[[FaultReport], float | None]) -> Reading:
-    if not summary.faults:
+    faults = [fault for fault in summary.faults if fault.skipped is None]
+    if not faults:
         return Reading(None, "no fault was injected")
-    for fault in summary.faults:
+    for fault in faults:
         if fault.recovered is False:
             return Reading(None, f"writes did not come back after {fault.name}", failed=True)
-    for fault in summary.faults:
+    for fault in faults:
         if fault.injecting_at_s is None:
             return Reading(None, f"{fault.name} was not injected: {fault.error}")
-    values = [(read(fault), fault.name) for fault in summary.faults]
+    values = [(read(fault), fault.name) for fault in faults]
     known = [(value, name) for value, name in values if value is not None]
     if len(known) < len(values):
         return Reading(None, "there were no writes to measure it with")

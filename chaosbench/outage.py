@@ -34,7 +34,7 @@ class Gap:
 class WriteOutage:
     """Watches the writes from one fault's T0 on."""
 
-    __slots__ = ("_acks", "_gap", "_last_ack_ns", "_t1_ns", "t0_ns")
+    __slots__ = ("_acks", "_gap", "_last_ack_ns", "_sealed", "_t1_ns", "t0_ns")
 
     def __init__(self, t0_ns: int) -> None:
         self.t0_ns = t0_ns
@@ -42,6 +42,7 @@ class WriteOutage:
         self._last_ack_ns = t0_ns
         self._gap = Gap(t0_ns, t0_ns)
         self._acks: deque[tuple[int, int]] = deque(maxlen=_KEPT)
+        self._sealed: tuple[int | None, Gap] | None = None
 
     def ack(self, intended_ns: int, done_ns: int) -> None:
         """An acknowledged write. Called in order of ``done_ns``."""
@@ -72,6 +73,11 @@ class WriteOutage:
         if self._t1_ns is None or start < self._t1_ns:
             self._t1_ns = start
 
+    def seal(self, now_ns: int) -> None:
+        """Nothing more is told of it: what it found stays as it is now, and what it remembers for that is let go."""
+        self._sealed = self.t6_ns(now_ns), self.longest_gap(now_ns)
+        self._acks.clear()
+
     @property
     def t1_ns(self) -> int | None:
         """When the first write that failed was meant to start; None when none failed."""
@@ -87,6 +93,8 @@ class WriteOutage:
 
         now_ns:  the present while the load runs; afterwards the end of the load, or silence counts as outage
         """
+        if self._sealed is not None:
+            return self._sealed[0]
         if self._t1_ns is None:
             return None
         if now_ns - self._last_ack_ns > self._gap.length_ns:
@@ -95,5 +103,7 @@ class WriteOutage:
 
     def longest_gap(self, now_ns: int) -> Gap:
         """The longest stretch without an acknowledged write since T0, the open one included."""
+        if self._sealed is not None:
+            return self._sealed[1]
         still_open = Gap(self._last_ack_ns, now_ns)
         return max(self._gap, still_open, key=lambda gap: gap.length_ns)

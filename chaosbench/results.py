@@ -48,15 +48,30 @@ class RunDirectory:
         return write_whole(self.path / SUMMARY, TypeAdapter(Summary).dump_json(summary, indent=2))
 
 
-def write_whole(target: Path, content: bytes) -> Path:
+def write_whole(target: Path, content: bytes, *, durably: bool = False) -> Path:
     """Write a file and its last newline, whole or not at all. Raises OSError."""
     partial = target.with_suffix(".partial")
     try:
-        partial.write_bytes(content + b"\n")
+        with partial.open("wb") as file:
+            file.write(content + b"\n")
+            if durably:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(target)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+    return target
+
+
+def write_durably(target: Path, content: bytes) -> Path:
+    """As :func:`write_whole`, and on the disk when it returns: what is there survives a machine that stops."""
+    write_whole(target, content, durably=True)
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
     return target
 
 

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MOST = 255
-"""Servers told apart in one run; a ledger row has one byte for its server. What comes later is not told apart."""
+MOST = 2000
+"""Servers told apart in one run; a ledger row has two bytes for its server. What comes later is not told apart."""
 
 NOBODY = 0
 """The number of an acknowledgement that did not say who gave it."""

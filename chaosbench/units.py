@@ -5,8 +5,10 @@ Each parser raises ``ValueError`` whose text says what to write instead.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo
@@ -19,6 +21,20 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB)")
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
+_BUDGET = re.compile(r"([1-9]\d{0,3})\s*/\s*(m|h|d)")
+UNTIL_STOPPED = "until stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``count`` in any ``seconds``."""
+
+    count: int
+    seconds: float
+
+    def __str__(self) -> str:
+        units = {60.0: "m", 3600.0: "h", 86400.0: "d"}
+        return f"{self.count}/{units[self.seconds]}"
 
 
 def parse_duration(value: object) -> float:
@@ -30,6 +46,34 @@ def parse_duration(value: object) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{value!r} is not a duration: write a number with a unit (us, ms, s, m, h, d), as in 30s")
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def parse_lasting(value: object) -> float:
+    """A duration, or infinity from ``until stopped``."""
+    if value == UNTIL_STOPPED:
+        return math.inf
+    seconds = parse_duration(value)
+    if not math.isfinite(seconds):
+        raise ValueError("write a number, not inf")
+    return seconds
+
+
+def lasting(seconds: float) -> str:
+    """A duration in seconds, as it is told; infinity is ``until stopped``."""
+    return f"{seconds:g} s" if math.isfinite(seconds) else UNTIL_STOPPED
+
+
+def finite(seconds: float) -> float | None:
+    """For JSON, which knows no infinity: None."""
+    return seconds if math.isfinite(seconds) else None
+
+
+def parse_budget(value: object) -> Budget:
+    """At most so many in so many seconds, from ``6/h``, ``20/d`` or ``2/m``."""
+    match = _BUDGET.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(f"{value!r} is no budget: write a whole number per m, h or d, as in 6/h")
+    return Budget(int(match[1]), _SECONDS[match[2]])
 
 
 def parse_rate(value: object) -> float:
@@ -80,6 +124,7 @@ def or_stored(parse: Callable[[object], float]) -> Callable[[object, ValidationI
 
 
 Seconds = Annotated[float, BeforeValidator(or_stored(parse_duration)), Field(json_schema_extra={"unit": "s"})]
+Lasting = Annotated[float, BeforeValidator(or_stored(parse_lasting)), Field(json_schema_extra={"unit": "s"})]
 Rate = Annotated[float, BeforeValidator(or_stored(parse_rate)), Field(gt=0, le=1_000_000)]
 Ratio = Annotated[float, BeforeValidator(or_stored(parse_ratio))]
 Size = Annotated[int, BeforeValidator(or_stored(parse_size)), Field(gt=0)]

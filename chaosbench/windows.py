@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from chaosbench.outcome import OpClass, Outcome
 
+KEPT = 1000
+"""Windows of one class that are kept; of the others there are sums. The longest is always among those kept."""
 _GAPS_KEPT = 1000
 """Stretches without success remembered for windows that open later and reach back."""
 
@@ -28,7 +30,8 @@ class Window:
     window to a fault. ``longest_gap`` is the longest stretch between two
     successes that touches the window, as ``(from, to)``; an open end is the
     end of the window. ``counts`` are the operations that did not end ok.
-    ``closed_ns`` is when it was declared over; None while it is open.
+    ``closed_ns`` is when it was declared over; None while it is open. ``fault`` is
+    who opened it, once that is known for good.
     """
 
     op_class: OpClass
@@ -38,6 +41,7 @@ class Window:
     counts: Counter[Outcome] = field(default_factory=Counter)
     longest_gap: tuple[int, int] | None = None
     closed_ns: int | None = None
+    fault: str | None = None
 
     @property
     def closed(self) -> bool:
@@ -73,6 +77,8 @@ class WindowFolder:
         self._progress: deque[tuple[int, int]] = deque()
         self._gaps: deque[tuple[int, int]] = deque(maxlen=_GAPS_KEPT)
         self.windows: list[Window] = []
+        self.dropped = 0
+        self.dropped_ns = 0
 
     @property
     def open(self) -> Window | None:
@@ -92,6 +98,7 @@ class WindowFolder:
         self.lapse(intended_ns)
         was_open = self.open
         if not self.windows or intended_ns >= self._reach_ns(self.windows[-1]):
+            self._drop_oldest()
             self.windows.append(Window(self._class, intended_ns, done_ns, done_ns))
         self._join(intended_ns)
         window = self.windows[-1]
@@ -104,6 +111,21 @@ class WindowFolder:
         self._weigh_gaps(window, window.start_ns if reaches_back else weighed_ns)
         self._bad.append(done_ns)
         return None if was_open else window
+
+    def take(self, window: Window) -> None:
+        """One that another folder made."""
+        self._drop_oldest()
+        self.windows.append(window)
+
+    def _drop_oldest(self) -> None:
+        """Make room for one more. ``dropped`` counts, ``dropped_ns`` adds up their lengths."""
+        if len(self.windows) < KEPT:
+            return
+        first, second = self.windows[:2]
+        shorter = first if first.duration_ns <= second.duration_ns else second
+        self.windows.remove(shorter)
+        self.dropped += 1
+        self.dropped_ns += shorter.duration_ns
 
     def _reach_ns(self, window: Window) -> int:
         """An operation meant to start before this belongs to the window, or to one that follows it at once."""

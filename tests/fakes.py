@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import looptime
+from pyroaring import BitMap64
 
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
@@ -19,7 +20,7 @@ from chaosbench.dataset import Progress
 from chaosbench.engine import Attempt, Operation, Session
 from chaosbench.engine.session import Connect
 from chaosbench.ledger import Ledger
-from chaosbench.model.cluster import RunState, Snapshot
+from chaosbench.model.cluster import Member, RunState, Snapshot
 from chaosbench.model.observation import NodeAnswer
 from chaosbench.model.report import LedgerReport
 from chaosbench.observers.pace import Pace
@@ -28,6 +29,7 @@ from chaosbench.observers.watch import Sources
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.scenarios.reconcile import report_of
 from chaosbench.scenarios.scenario import Scenario, Stream
+from chaosbench.settled import Checkpoint, Run, within
 
 T = TypeVar("T")
 
@@ -182,12 +184,89 @@ class FakeWorkload:
         self.settled[row] = outcome
 
 
+class FakeLedgerRows:
+    """The ledger's rows on three nodes that replay at once; ``loses`` of the database are on none of them.
+
+    kept:     the checkpoints by node
+    dropped:  how many rows each batch deleted
+    lags:     nodes that do not replay
+    """
+
+    def __init__(self, server: FakeServer, database: FakeDatabase) -> None:
+        self.server = server
+        self.database = database
+        self.there: dict[int, BitMap64] = {}
+        self.kept: dict[str, dict[int, Checkpoint]] = {}
+        self.dropped: list[int] = []
+        self.lags: frozenset[str] = frozenset()
+        self.canary = 0
+
+    def arrive(self) -> None:
+        """What clients wrote since the last look."""
+        for sql, args in self.server.applied:
+            if "chaosbench_ledger" in sql:
+                run, row = args
+                assert isinstance(run, int)
+                assert isinstance(row, int)
+                self.there.setdefault(run, BitMap64()).add(row)
+        self.server.applied.clear()
+        self.server.log.clear()
+
+    def ids(self, node: str, run: int) -> BitMap64:
+        return self.there.get(run, BitMap64()) - BitMap64(self.database.loses)
+
+    async def replayed(self, snapshot: Snapshot, timeout: float) -> frozenset[str]:
+        return frozenset({"pg1", "pg2", "pg3"}) - self.lags
+
+    async def runs(self, node: Member, run: int, after: int, upto: int) -> tuple[Run, ...]:
+        self.arrive()
+        return _runs_of(within(self.ids(node.name, run), after, upto))
+
+    async def newest(self, node: Member, run: int) -> int:
+        self.arrive()
+        ids = self.ids(node.name, run)
+        return ids.max() if ids else 0
+
+    async def keep(self, leader: Member, run: int, checkpoint: Checkpoint) -> None:
+        for node in ("pg1", "pg2", "pg3"):
+            self.kept.setdefault(node, {})[checkpoint.number] = checkpoint
+
+    async def checkpoints(self, node: Member, run: int) -> tuple[Checkpoint, ...]:
+        return tuple(self.kept.get(node.name, {}).values())
+
+    async def drop(self, leader: Member, run: int, upto: int, most: int) -> tuple[Run, ...]:
+        self.arrive()
+        found = BitMap64(list(within(self.ids("pg1", run), 0, upto))[:most])
+        self.there[run] = self.there.get(run, BitMap64()) - found
+        if found:
+            self.dropped.append(len(found))
+        return _runs_of(found)
+
+    async def tidy(self, leader: Member, most: int) -> int:
+        self.canary, gone = max(0, self.canary - most), min(self.canary, most)
+        return gone
+
+
+def _runs_of(ids: BitMap64) -> tuple[Run, ...]:
+    found: list[tuple[int, int]] = []
+    for row in ids:
+        if found and found[-1][1] == row - 1:
+            found[-1] = (found[-1][0], row)
+        else:
+            found.append((row, row))
+    return tuple(found)
+
+
 @dataclass
 class FakeDatabase:
     """The database of a whole run: one server, and tables that hold what was acknowledged."""
 
     server: FakeServer
     loses: frozenset[int] = frozenset()
+    rows: FakeLedgerRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = FakeLedgerRows(self.server, self)
 
     async def prepare(self, scenario: Scenario, snapshot: Snapshot, progress: Progress) -> None:
         progress(1, 1)
@@ -196,11 +275,16 @@ class FakeDatabase:
         return self.server.connect
 
     async def reconcile(self, ledger: Ledger, snapshot: Snapshot) -> LedgerReport:
-        found = {args[1] for sql, args in self.server.applied if "chaosbench_ledger" in sql} - self.loses
-        return report_of(ledger, [ledger.check("pg1", (row for row in found if isinstance(row, int)))], [])
+        self.rows.arrive()
+        for node in ("pg1", "pg2", "pg3"):
+            ledger.settled.missing(self.rows.kept.get(node, {}).values())
+        return report_of(ledger, [ledger.check("pg1", tuple(self.rows.ids("pg1", ledger.run)))], [])
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         return {"postgresql": "17"}
+
+    def ledger_rows(self) -> FakeLedgerRows:
+        return self.rows
 
 
 class ClusterServer(FakeServer):

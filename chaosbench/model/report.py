@@ -13,6 +13,7 @@ from enum import StrEnum
 from chaosbench.model.consistency import Consistency, Losses
 from chaosbench.model.containers import ContainerReport
 from chaosbench.model.phases import ObserverReport, PhaseReport
+from chaosbench.model.soak import SoakReport
 from chaosbench.model.workers import WorkerReport
 
 SCHEMA_VERSION = 1
@@ -247,3 +248,4 @@ class Summary:
     stopped_early: bool = False
     containers: tuple[ContainerReport, ...] = ()
     workers: tuple[WorkerReport, ...] = ()
+    soak: SoakReport | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from typing import TypeVar
 
 from chaosbench.model.observation import (
     EngineEvent,
@@ -19,6 +21,18 @@ from chaosbench.primaries import DoublePrimary, Primaries
 
 def _nobody(*heard: object) -> None:
     """Nobody wants to hear it."""
+
+
+EPISODES = 1000
+"""Episodes of two primaries that are kept."""
+
+C = TypeVar("C", KeyChange, ProxyChange)
+
+
+def _from(changes: list[C], before_ns: int) -> list[C]:
+    """The changes from then on, and the last one before."""
+    first = bisect_left(changes, before_ns, key=lambda change: change.at_ns)
+    return changes[max(0, first - 1) :]
 
 
 class Record:
@@ -43,6 +57,17 @@ class Record:
         """A node answers otherwise."""
         self.nodes.append(change)
         self.node_states[change.node] = change.state
+
+    def forget(self, before_ns: int) -> None:
+        """Keep of what was seen before then no more than how things stood."""
+        self.keys[:] = _from(self.keys, before_ns)
+        self.proxy[:] = _from(self.proxy, before_ns)
+        standing = {change.node: change for change in self.nodes if change.at_ns < before_ns}
+        self.nodes[:] = [*standing.values(), *(change for change in self.nodes if change.at_ns >= before_ns)]
+        self.nodes.sort(key=lambda change: change.at_ns)
+        self.requests[:] = [at_ns for at_ns in self.requests if at_ns >= before_ns]
+        self.engine[:] = [event for event in self.engine if event.at_ns >= before_ns]
+        del self.primaries.episodes[:-EPISODES]
 
     def answered(self, answer: NodeAnswer) -> None:
         """A node answered, or did not."""

@@ -158,6 +158,10 @@ class Watch:
             failed=dict(self._sources.trouble()) | self._failed,
         )
 
+    def forget(self, before_ns: int) -> None:
+        """No fault injected before then will be asked about any more."""
+        self._sources.record.forget(before_ns)
+
     def tell(self, doubled: Callable[[DoublePrimary], None], named: Callable[[str, str], None]) -> None:
         """Say from now on who is a primary beside another one, and at which address a node is; see :class:`Record`."""
         self._sources.record.doubled, self._sources.record.named = doubled, named
@@ -216,5 +220,8 @@ class Watch:
                 self._sources.canary.unwatch(outage)
         if fault.service is not None and self._recorder is not None:
             self._recorder.unwatch(fault.service)
+        for outage in (fault.canary, fault.service):
+            if outage is not None:
+                outage.seal(fault.closed_ns)
         if not self._open:
             self._sources.pace.relax()

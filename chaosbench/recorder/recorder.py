@@ -60,13 +60,21 @@ class Recorder:
     ``emit`` hears of windows as they open and close. ``leader`` (a member's name)
     and ``backlog`` (arrivals that wait for a connection) are set by whoever knows
     them, for the sinks to show. ``samples``, if given, gets a row of every operation.
+    A measurement that goes on began ``elapsed_ns`` ago, the time without chaosbench left out; this recorder's part
+    of it at ``began_ns``.
     """
 
     def __init__(
-        self, clock: Clock, windows: Windows, emit: Callable[[Event], None], samples: Samples | None = None
+        self,
+        clock: Clock,
+        windows: Windows,
+        emit: Callable[[Event], None],
+        samples: Samples | None = None,
+        elapsed_ns: int = 0,
     ) -> None:
         self.clock = clock
-        self.started_ns = clock.now()
+        self.began_ns = clock.now()
+        self.started_ns = self.began_ns - elapsed_ns
         self.lag = Lag()
         self.active_faults: dict[str, ActiveFault] = {}
         self.leader: str | None = None
@@ -77,7 +85,7 @@ class Recorder:
         self._tracks = {
             op_class: ClassTrack(
                 WindowFolder(op_class, to_ns(windows.quiet), windows.threshold),
-                self.started_ns,
+                self.began_ns,
             )
             for op_class in OpClass
         }
@@ -186,6 +194,22 @@ class Recorder:
             track.fold()
         found = (window for track in self._tracks.values() for window in track.folder.windows)
         return tuple(sorted(found, key=lambda window: window.start_ns))
+
+    def dropped(self, op_class: OpClass) -> tuple[int, int]:
+        """Windows of a class that are not kept any more: how many, and their lengths together."""
+        folder = self._tracks[op_class].folder
+        return folder.dropped, folder.dropped_ns
+
+    def took_over(self, op_class: OpClass, dropped: int, dropped_ns: int) -> None:
+        """Add another recorder's windows that it does not keep any more."""
+        folder = self._tracks[op_class].folder
+        folder.dropped += dropped
+        folder.dropped_ns += dropped_ns
+
+    def took_over_windows(self, windows: Iterable[Window]) -> None:
+        """Add another recorder's windows, which were over before any of this one's that come later."""
+        for window in windows:
+            self._tracks[window.op_class].folder.take(window)
 
 
 def window_data(window: Window) -> dict[str, object]:

@@ -152,6 +152,10 @@ class Tally:
         self.track.fold()
         return self._service
 
+    def restore(self, ok: int, response: Histogram, service: Histogram) -> None:
+        """Take over what another tally counted of what was acknowledged."""
+        self._ok, self._response, self._service = ok, response, service
+
     @property
     def done(self) -> int:
         """Operations that have ended, however they did."""

@@ -6,10 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from chaosbench.model.containers import ContainerSpan
 from chaosbench.model.report import Summary
@@ -54,26 +52,15 @@ def read_containers(path: Path, seconds: float) -> tuple[ContainerTimeline, ...]
 
 
 def _told(lines: Iterable[str]) -> Iterator[tuple[float, str, float | None, float | None]]:
-    """Second, member, cores, MiB. What a run that was resumed counts from its own beginning follows on by its date."""
-    first: dict[str, Any] = {}
-    before_s = later_s = 0.0
+    """Second, member, cores, MiB. A line that makes no sense is left out."""
     for line in lines:
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        first = first or row
-        if row["at_s"] < before_s:
-            later_s = _begun_s(row) - _begun_s(first)
-        before_s = row["at_s"]
         for member, use in row["containers"].items():
             memory = use["memory_bytes"]
-            yield row["at_s"] + later_s, member, use["cpu"], None if memory is None else memory / MIB
-
-
-def _begun_s(row: dict[str, Any]) -> float:
-    """When the measurement of this line began, in seconds since the epoch."""
-    return datetime.fromisoformat(row["wall"]).timestamp() - float(row["at_s"])
+            yield row["at_s"], member, use["cpu"], None if memory is None else memory / MIB
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

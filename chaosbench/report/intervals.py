@@ -23,7 +23,6 @@ from chaosbench.rolling.reading import lines_of
 _MOST_BINS = 600
 _SILENCE_S = 0.5
 _TAG = "Tag="
-_BASE = "#[BaseTime: "
 _COOKIES = (0x1C849304, 0x1C849303)
 _OUTER, _INNER = struct.Struct(">II"), struct.Struct(">IIIIqqd")
 
@@ -91,29 +90,21 @@ def _bin(bins: list[Bin], start_s: float, end_s: float, width: float) -> Bin:
 
 
 def _parsed(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, float, float, int, str]]:
-    base_s: float | None = None
-    later_s = 0.0
+    """Times count from the start of the measurement, also in a soak that went on: its own downtime is no part of it."""
     for number, line in enumerate(lines, start=1):
-        if line.startswith(_BASE):
-            base_s, later_s = _base(line, base_s)
         if not line.startswith(_TAG):
             continue
         try:
             tag, start, length, most_ms, encoded = line.rstrip("\n").split(",")
-            start_s = float(start) + later_s
-            yield tag.removeprefix(_TAG), start_s, start_s + float(length), round(float(most_ms) * 1000), encoded
+            yield (
+                tag.removeprefix(_TAG),
+                float(start),
+                float(start) + float(length),
+                round(float(most_ms) * 1000),
+                encoded,
+            )
         except ValueError:
             raise UsageError(f"{path}:{number}: not a line of an interval log") from None
-
-
-def _base(line: str, first_s: float | None) -> tuple[float, float]:
-    """The base time of the log's first part, and how much later that of this part is: a run that was resumed."""
-    try:
-        here_s = float(line.removeprefix(_BASE).split()[0])
-    except (ValueError, IndexError):
-        here_s = first_s or 0.0
-    first_s = here_s if first_s is None else first_s
-    return first_s, here_s - first_s
 
 
 def _count(encoded: str, most_us: int, into: tuple[Histogram, ...]) -> None:

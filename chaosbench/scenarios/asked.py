@@ -7,13 +7,24 @@ from pathlib import Path
 from chaosbench.errors import UsageError
 from chaosbench.scenarios.loader import ScenarioFile, load
 from chaosbench.scenarios.scenario import Scenario
-from chaosbench.scenarios.series_files import SeriesDirectory
+from chaosbench.scenarios.series_files import SeriesDirectory, newest_unfinished
 
 Asked = tuple[ScenarioFile, tuple[Scenario, ...], SeriesDirectory | None]
+AUTO = Path("auto")
+"""In the place of a directory: the newest unfinished series or soak of the file, or a new run."""
 
 
-def asked(file: Path | None, only: tuple[str, ...], trial: int | None, resume: Path | None, seed: int | None) -> Asked:
-    """The file, the scenarios to run, and the series to go on with. Raises UsageError when they do not fit."""
+def asked(
+    file: Path | None, only: tuple[str, ...], trial: int | None, resume: Path | None, seed: int | None, out: Path
+) -> Asked:
+    """The file, the scenarios to run, and the series to go on with. Raises UsageError when they do not fit.
+
+    out:  where ``auto`` looks
+    """
+    if resume == AUTO:
+        if file is None:
+            raise UsageError("--resume auto looks for the newest unfinished run of a file: name the scenario file")
+        resume = newest_unfinished(out, load(file))
     if resume is not None:
         return _resumed(file, only, trial, resume, seed)
     if file is None:
@@ -29,9 +40,12 @@ def asked(file: Path | None, only: tuple[str, ...], trial: int | None, resume: P
 
 def _resumed(file: Path | None, only: tuple[str, ...], trial: int | None, resume: Path, seed: int | None) -> Asked:
     if only or trial is not None:
-        raise UsageError("--resume goes on with the trials that a series began with: leave --only and --trial out")
+        raise UsageError("--resume goes on with what a series or a soak began with: leave --only and --trial out")
     series = SeriesDirectory.reopen(resume)
     source = file or Path(series.record.file)
     found = load(source)
     series.require_same(source, found.text, seed)
-    return found, found.only((series.record.scenario,)), series
+    scenarios = found.only((series.record.scenario,))
+    if scenarios[0].soak and series.complete(scenarios[0]):
+        raise UsageError(f"the soak in {series.path} is complete: begin a new one without --resume")
+    return found, scenarios, series

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from chaosbench.clock import to_s
 from chaosbench.model.consistency import (
@@ -15,11 +17,14 @@ from chaosbench.model.consistency import (
     StaleReadsReport,
 )
 from chaosbench.primaries import DoublePrimary
+from chaosbench.recorder.stored import restored_histogram, stored_histogram
 from chaosbench.serving import Overlap, Server, Service
 from chaosbench.staleness import Registers
 from chaosbench.workload import Context
 
 _EPISODES = 100
+_SERVED = 500
+"""Servers that are told of, the newest."""
 
 
 def consistency(context: Context, doubles: Sequence[DoublePrimary]) -> Consistency:
@@ -31,7 +36,7 @@ def consistency(context: Context, doubles: Sequence[DoublePrimary]) -> Consisten
 
     name = ledger.servings.name
     return Consistency(
-        served=tuple(_served(service, name, since) for service in ledger.servings.services),
+        served=tuple(_served(service, name, since) for service in ledger.servings.services[-_SERVED:]),
         split_brain=tuple(_split_brain(overlap, name, since) for overlap in ledger.servings.overlaps()),
         double_primary=tuple(
             DoublePrimaryReport(nodes=found.nodes, from_s=since(found.from_ns), to_s=since(found.to_ns))
@@ -39,6 +44,32 @@ def consistency(context: Context, doubles: Sequence[DoublePrimary]) -> Consisten
         ),
         stale_reads=_stale_reads(context.registers, ledger.servings.node),
     )
+
+
+def with_earlier(now: Consistency, earlier: Consistency) -> Consistency:
+    """What earlier segments of a soak said is added; the stale reads are in ``now`` already."""
+    return replace(
+        now,
+        served=(*earlier.served, *now.served)[-_SERVED:],
+        split_brain=(*earlier.split_brain, *now.split_brain),
+        double_primary=(*earlier.double_primary, *now.double_primary)[:_EPISODES],
+    )
+
+
+def handed_over(registers: Registers) -> dict[str, Any]:
+    """What reads found, as JSON values, for the next segment of a soak."""
+    return {
+        "reads": dict(registers.reads),
+        "stale": dict(registers.stale),
+        "ages": stored_histogram(registers.ages),
+    }
+
+
+def take_over(registers: Registers, found: dict[str, Any]) -> None:
+    """Go on counting from there."""
+    registers.reads.update(found["reads"])
+    registers.stale.update(found["stale"])
+    registers.ages.add(restored_histogram(found["ages"]))
 
 
 def _stale_reads(registers: Registers, name: Callable[[str], str]) -> StaleReadsReport | None:

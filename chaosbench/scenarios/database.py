@@ -16,6 +16,7 @@ from chaosbench.errors import ClusterUnavailable
 from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Role, Snapshot
 from chaosbench.model.report import LedgerReport
+from chaosbench.scenarios.ledger_rows import LedgerRows, LiveLedgerRows
 from chaosbench.scenarios.reconcile import reconcile
 from chaosbench.scenarios.scenario import Scenario, Stream
 
@@ -48,6 +49,10 @@ class Database(Protocol):
 
     async def versions(self, snapshot: Snapshot) -> Mapping[str, str]:
         """PostgreSQL's version and settings, for the report."""
+        ...
+
+    def ledger_rows(self) -> LedgerRows:
+        """The ledger's rows, to settle them while the load runs."""
         ...
 
 
@@ -93,3 +98,7 @@ class LiveDatabase:
             version = found.pop("server_version")
             return {"postgresql": version, **dict(flat("postgresql", found))}
         return {}
+
+    def ledger_rows(self) -> LedgerRows:
+        """The ledger's rows, to settle them while the load runs."""
+        return LiveLedgerRows(self.cluster.login, self.clock)

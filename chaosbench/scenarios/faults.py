@@ -9,8 +9,10 @@ to the next. So the occurrences of one entry never overlap; those of two do.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -24,6 +26,7 @@ from chaosbench.outage import WriteOutage
 from chaosbench.recorder.recorder import ActiveFault, Recorder
 from chaosbench.scenarios.conditions import Conditions
 from chaosbench.scenarios.gate import Admission, Gate, Refused
+from chaosbench.scenarios.limits import Limits
 from chaosbench.scenarios.plan import last_start, occurrences, seed_of
 from chaosbench.scenarios.scenario import OnConflict, PlannedFault, Scenario, ScheduledFault
 from chaosbench.sinks.hub import Hub
@@ -40,6 +43,7 @@ class FaultRecord:
     outage_ns:  when its writes ceased to be watched, because the next fault came; None: to the end of the load
     skipped:    why it was left out, where the scenario allows for that
     error:      why it could not be injected or healed
+    told:       its figures were told, for it is over
     """
 
     plan: PlannedFault
@@ -50,10 +54,14 @@ class FaultRecord:
     leader_before: str | None = None
     skipped: str | None = None
     error: str | None = None
+    told: bool = False
 
 
 class Faults:
-    """Runs the plan of a scenario. ``records`` has every fault whose time has come."""
+    """Runs the plan of a scenario. ``records`` has every fault whose time has come, until somebody takes it away.
+
+    done:  by entry, the number of the last occurrence whose time has come; those up to it are not begun again
+    """
 
     def __init__(self, scenario: Scenario, hands: Hands, recorder: Recorder, hub: Hub, seed: int, watch: Watch) -> None:
         self._scenario = scenario
@@ -66,7 +74,14 @@ class Faults:
         self._gate = Gate(hands.cluster, scenario.permits)
         self._conditions = Conditions(hands.cluster, recorder, watch)
         self._watched: list[FaultRecord] = []
+        self._limits = Limits(scenario.cool_down, scenario.budget, hands.cluster, hands.clock)
         self.records: list[FaultRecord] = []
+        self.done: dict[str, int] = {}
+
+    def go_on(self, done: Mapping[str, int], t0s: Iterable[float]) -> None:
+        """These occurrences were before; faults were injected at these times of the measurement."""
+        self.done.update(done)
+        self._limits.remember(self._recorder.started_ns + to_ns(t0_s) for t0_s in t0s)
 
     async def run(self, start_ns: int) -> None:
         """Inject each fault at its time after ``start_ns``; returns when every one is over.
@@ -79,7 +94,11 @@ class Faults:
 
     async def _entry(self, fault: ScheduledFault, start_ns: int) -> None:
         """The occurrences of one entry, one after the other."""
+        first = self.done.get(fault.name, 0) + 1
         for cycle, following in _cycles(occurrences(fault, self._scenario, self._seed)):
+            if cycle[0].cycle < first:
+                continue
+            self.done[fault.name] = cycle[0].cycle
             done = [await self._one(plan, start_ns, following) for plan in cycle]
             if all(done):
                 self._conditions.healed[fault.name] += 1
@@ -92,13 +111,17 @@ class Faults:
         await self._clock.sleep_until(max(start_ns + to_ns(plan.at), self._clock.now() + to_ns(plan.wait)))
         record = FaultRecord(plan)
         self.records.append(record)
-        latest_ns = start_ns + to_ns(last_start(plan, self._scenario))
+        last_s = last_start(plan, self._scenario)
+        latest_ns = start_ns + to_ns(last_s) if math.isfinite(last_s) else sys.maxsize
         if following is not None and plan.schedule.periodic:
             latest_ns = min(latest_ns, start_ns + to_ns(following.at))
         try:
             admission = await self._admitted(record, latest_ns)
             if admission is not None:
-                await self._inject(record, admission)
+                try:
+                    await self._inject(record, admission)
+                finally:
+                    self._limits.went(plan.name)
         except ChaosbenchError as error:
             record.error = str(error)
             if not isinstance(error, FaultError) or record.injection is None or record.injection.heal_error is None:
@@ -106,17 +129,20 @@ class Faults:
         finally:
             if record.watch is not None:
                 self._watch.over(record.watch)
+        await self._limits.recovered(sys.maxsize if following is None else start_ns + to_ns(following.at))
         return record.injection is not None and record.injection.healed_ns is not None
 
     async def _admitted(self, record: FaultRecord, latest_ns: int) -> Admission | None:
         """Wait until the fault may come; None when it is left out. InjectionError when it never may."""
-        plan, told = record.plan, False
+        plan, told, held_back = record.plan, False, None
         reason = "those before it took too long"
         while self._clock.now() <= latest_ns:
             try:
-                missing = await self._missing(plan)
-                if missing is None:
-                    return await self._enter(record)
+                async with self._limits.lock:
+                    held_back = await self._limits.holds()
+                    missing = held_back or await self._missing(plan)
+                    if missing is None:
+                        return await self._enter(record)
                 reason = f"it waits for {missing}"
             except Refused as refusal:
                 if self._scenario.conflict is OnConflict.ERROR:
@@ -131,7 +157,7 @@ class Faults:
             if self._clock.now() + to_ns(LOOK_S) >= latest_ns:
                 break  # the load ends with the latest time: who looks then is not heard any more
             await self._clock.sleep(LOOK_S)
-        if plan.schedule.periodic or plan.cycle > 1:
+        if plan.schedule.periodic or plan.cycle > 1 or held_back:
             self._skip(record, f"its time was over: {reason}")
             return None
         raise InjectionError(f"{plan.name}: not injected before its time was over: {reason}")
@@ -150,6 +176,7 @@ class Faults:
             self._watch.over(watch)
             raise
         record.watch = watch
+        self._limits.came(record.plan.name)
         return admission
 
     def _skip(self, record: FaultRecord, reason: str) -> None:
@@ -184,6 +211,7 @@ class Faults:
             if outage is not None and healed and (outage.t1_ns is None or outage.t6_ns(now_ns) is not None):
                 other.outage_ns = now_ns
                 self._recorder.unwatch(outage)
+                outage.seal(now_ns)
                 self._watched.remove(other)
 
     def _heard(self, record: FaultRecord, event: Event) -> None:

@@ -12,9 +12,9 @@ import math
 import re
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from chaosbench.errors import UsageError
@@ -26,7 +26,7 @@ from chaosbench.scenarios.entries import load_of
 from chaosbench.scenarios.fault_entries import faults_of
 from chaosbench.scenarios.scenario import OnConflict, Scenario
 from chaosbench.scenarios.validate import build
-from chaosbench.units import Seconds
+from chaosbench.units import Budget, Lasting, Seconds, parse_budget
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Body:
     """The plain keys of a scenario; ``load``, ``faults`` and ``expect`` have grammars of their own."""
 
     description: str = ""
-    duration: Seconds = Field(gt=0)
+    duration: Lasting = Field(gt=0, allow_inf_nan=True)
     warm_up: Seconds = 5.0
     recovery: Seconds = 60.0
     scale: int = Field(default=1, ge=1, le=100_000)
@@ -62,12 +62,20 @@ class _Body:
     conflict: Literal["wait", "skip", "error"] = "wait"
     allow_quorum_loss: bool = False
     allow_multi: bool = False
+    cool_down: Seconds = 0.0
+    budget: Annotated[Budget | None, BeforeValidator(parse_budget)] = None
+    settle: Seconds | None = None
+    rollup: Seconds | None = None
 
     @property
     def shift(self) -> float:
         """How much later than planned a fault may come, in seconds."""
         return self.loop_wait if self.trials > 1 else 0.0
 
+
+DAY_S = 86_400.0
+SETTLE_S, ROLLUP_S = 600.0, DAY_S
+"""How often a scenario of a day or more compares its ledger, and reports."""
 
 _PARTS = ("load", "faults", "expect")
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
@@ -122,6 +130,13 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
     settings = build(_Body, plain, path, document, known=_PARTS, at=at)
     spread, streams = load_of(merged.get("load"), at.get("load", path), document)
     duration = settings.duration if settings else math.inf
+    if settings is not None:
+        _soak_problems(settings, path, at, document)
+        if spread is not None and (key := _soak_key(settings)):
+            said = f"{key}: the load of a soak is carried by one process: leave 'workers' and 'scheduler' out of 'load'"
+            document.add(
+                at.get(key, path), said + (", or write settle: 0s and rollup: 0s" if key == "duration" else "")
+            )
     shift = settings.shift if settings else 0.0
     permits = Permits()
     if settings is not None:
@@ -146,7 +161,38 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
         conflict=OnConflict(settings.conflict),
         permits=permits,
         spread=spread,
+        cool_down=settings.cool_down,
+        budget=settings.budget,
+        settle=_by_default(settings.settle, SETTLE_S, settings),
+        rollup=_by_default(settings.rollup, ROLLUP_S, settings),
     )
+
+
+def _by_default(given: float | None, usual: float, body: _Body) -> float:
+    """Of a scenario of a day or more; a shorter one, or one with trials, has it only where it is asked for."""
+    if given is not None:
+        return given
+    return usual if body.duration >= DAY_S and body.trials == 1 else 0.0
+
+
+def _soak_key(body: _Body) -> str | None:
+    """The key that makes it a soak; None when it is none."""
+    for key in ("settle", "rollup"):
+        if getattr(body, key):
+            return key
+    usual = _by_default(body.settle, SETTLE_S, body) or _by_default(body.rollup, ROLLUP_S, body)
+    return "duration" if usual else None
+
+
+def _soak_problems(body: _Body, path: Path_, at: dict[str, Path_], document: Document) -> None:
+    """Trials end and are compared; a soak is one long trial."""
+    if body.trials == 1:
+        return
+    for key in ("settle", "rollup"):
+        if getattr(body, key):
+            document.add(at.get(key, path), f"{key!r} and 'trials' exclude each other: a soak is run once")
+    if math.isinf(body.duration):
+        document.add(at.get("duration", path), "duration: trials must end: write how long each lasts, as in 10m")
 
 
 def _expectations(raw: Any, path: Path_, document: Document) -> tuple[Expectation, ...]:

@@ -17,9 +17,11 @@ from chaosbench.serving import Server
 def losses(ledger: Ledger, lost: Iterable[int], forks: Mapping[int, int]) -> Losses | None:
     """When the lost rows were acknowledged, by whom, and how much WAL went with them; None without losses.
 
+    Of a soak's losses the first thousand are known so well; see :class:`~chaosbench.ledger.Ledger`.
+
     forks:  timelines that were left, to the WAL position where the next one began
     """
-    rows = [ledger.acknowledgement(row) for row in lost]
+    rows = [row for row in map(ledger.acknowledgement, lost) if row is not None]
     times = [row.done_ns for row in rows]
     if not times:
         return None

@@ -13,6 +13,8 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.sinks.hub import Hub
 
 PERIOD = 1.0
+WARNINGS = 200
+"""Different warnings that are told; what comes later is one of those, or one too many."""
 
 
 class Recording(Protocol):
@@ -54,7 +56,7 @@ class Observer:
         self._warn(f"two primaries at once: {' and '.join(found.nodes)} were both out of recovery")
 
     def _warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if text not in self.warnings and len(self.warnings) < WARNINGS:
             self.warnings.append(text)
             self._hub.say(Kind.WARNING, text=text)
 

@@ -22,7 +22,11 @@ def planned(scenario: Scenario, seed: int) -> Iterator[PlannedFault]:
     return heapq.merge(*(occurrences(fault, scenario, text) for fault in scenario.faults), key=lambda fault: fault.at)
 
 
-def first_faults(scenario: Scenario, seed: int, count: int = 1000) -> list[dict[str, object]]:
+SHOWN = 1000
+"""So many faults of a plan are shown; the plan itself may have no end."""
+
+
+def first_faults(scenario: Scenario, seed: int, count: int = SHOWN) -> list[dict[str, object]]:
     """The plan as an event tells it: no more than ``count`` faults, for there may be no end of them."""
     found = islice(planned(scenario, seed), count)
     return [{"fault": fault.name, "at_s": fault.at, "hold_s": fault.held} for fault in found]

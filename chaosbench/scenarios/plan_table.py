@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from chaosbench.scenarios.plan import planned
+from chaosbench.scenarios.plan import SHOWN, planned
 from chaosbench.scenarios.scenario import PlannedFault, Scenario
 from chaosbench.scenarios.trials import Trial, trial_of
 from chaosbench.schedule import Schedule
+from chaosbench.units import finite, lasting
 
 _HEAD = ("at", "fault", "injector", "target", "hold", "when")
 
@@ -28,11 +30,24 @@ def table(scenario: Scenario, seed: int, trial: Trial | None) -> Iterator[str]:
     """The lines of one plan."""
     of = f", trial {trial.number} of {trial.of}" if trial else ""
     later = f", faults {scenario.offset:.3f} s later" if scenario.offset else ""
-    yield f"{scenario.name}{of}: {scenario.duration:g} s of load, seed {seed}{later}"
+    yield f"{scenario.name}{of}: {lasting(scenario.duration)} of load, seed {seed}{later}"
     if not scenario.faults:
         yield "  no faults"
         return
-    yield from columns([_HEAD, *(_row(fault) for fault in planned(scenario, seed))])
+    faults, more = _shown(scenario, seed)
+    yield from columns([_HEAD, *map(_row, faults)])
+    if more:
+        yield f"  and so on: only the first {SHOWN} are shown"
+    limits = [f"{scenario.cool_down:g} s of a whole cluster between two faults"] if scenario.cool_down else []
+    limits += [f"at most {scenario.budget} faults"] if scenario.budget else []
+    if limits:
+        yield f"  {', '.join(limits)}: a fault that this holds back waits, or is left out"
+
+
+def _shown(scenario: Scenario, seed: int) -> tuple[list[PlannedFault], bool]:
+    """The first faults of a plan, and whether there are more."""
+    found = list(islice(planned(scenario, seed), SHOWN + 1))
+    return found[:SHOWN], len(found) > SHOWN
 
 
 def as_json(scenarios: Iterable[Scenario], seed: int, only: int | None = None) -> str:
@@ -42,8 +57,11 @@ def as_json(scenarios: Iterable[Scenario], seed: int, only: int | None = None) -
             "scenario": scenario.name,
             "trial": trial.number if trial else None,
             "seed": own,
-            "duration_s": scenario.duration,
-            "faults": [_object(fault) for fault in planned(scenario, own)],
+            "duration_s": finite(scenario.duration),
+            "cool_down_s": scenario.cool_down,
+            "budget": str(scenario.budget) if scenario.budget else None,
+            "faults": [_object(fault) for fault in _shown(scenario, own)[0]],
+            "more": _shown(scenario, own)[1],
         }
         for each in scenarios
         for scenario, own, trial in trials_of(each, seed, only)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from chaosbench import postgres
 from chaosbench.clock import Clock
@@ -11,6 +12,7 @@ from chaosbench.model.cluster import Login, Member, Role, Snapshot
 from chaosbench.model.report import LedgerNode, LedgerReport
 from chaosbench.outcome import Outcome
 from chaosbench.replication import caught_up
+from chaosbench.scenarios.ledger_rows import LiveLedgerRows
 from chaosbench.scenarios.losses import losses
 
 _NAMED = 1000
@@ -35,6 +37,8 @@ async def reconcile(
     except postgres.QueryError as error:
         ready = ()
         notes.append(str(error))
+    if not notes:
+        notes += await _checkpoints(ledger, ready, login, clock)
     checks: list[LedgerCheck] = []
     for node in snapshot.of(Role.POSTGRES):
         if node not in ready:
@@ -46,6 +50,17 @@ async def reconcile(
     return report_of(ledger, checks, notes, forks)
 
 
+async def _checkpoints(ledger: Ledger, nodes: Iterable[Member], login: Login, clock: Clock) -> list[str]:
+    """Whether every node still has the checkpoints of settled rows; says what could not be looked at."""
+    notes: list[str] = []
+    for node in nodes if ledger.settled.checkpoints else ():
+        try:
+            ledger.settled.missing(await LiveLedgerRows(login, clock).checkpoints(node, ledger.run))
+        except postgres.QueryError as error:
+            notes.append(f"{node.name}'s checkpoints could not be read: {error}")
+    return notes
+
+
 async def _rows(node: Member, login: Login, run: int) -> list[int]:
     rows = await postgres.fetch(
         node.ports["sql"], login, "SELECT id FROM chaosbench_ledger WHERE run = $1", run, timeout=_READ_S
@@ -53,13 +68,36 @@ async def _rows(node: Member, login: Login, run: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
+def settled_so_far(ledger: Ledger) -> LedgerReport | None:
+    """What is known while the load runs: of the rows that are settled. None without a ledger."""
+    if not len(ledger):
+        return None
+    found = report_of(ledger, [], [])
+    settled = ledger.settled
+    if not settled.checkpoints:
+        return replace(found, checked=False, note="nothing is settled yet")
+    return replace(
+        found,
+        lost=len(settled.lost) + sum(settled.gone.values()),
+        recovered=len(settled.recovered),
+        unexpected=len(settled.unexpected),
+        checked=not settled.gone,
+        note=f"{len(settled.gone)} checkpoints are gone" if settled.gone else "",
+    )
+
+
 def report_of(
     ledger: Ledger, checks: list[LedgerCheck], notes: list[str], forks: Mapping[int, int] | None = None
 ) -> LedgerReport:
-    """The comparisons with all nodes as one report; ``notes`` say what could not be compared."""
-    lost = sorted({row for check in checks for row in check.lost})
-    recovered = {row for check in checks for row in check.recovered}
-    unexpected = sorted({row for check in checks for row in check.unexpected})
+    """The comparisons with all nodes as one report, with what earlier ones found of rows that are settled.
+
+    notes:  what could not be compared
+    """
+    settled = ledger.settled
+    lost = sorted({row for check in checks for row in check.lost} | set(settled.lost))
+    recovered = {row for check in checks for row in check.recovered} | set(settled.recovered)
+    unexpected = sorted({row for check in checks for row in check.unexpected} | set(settled.unexpected))
+    gone = sum(settled.gone.values())
     return LedgerReport(
         run=ledger.run,
         attempted=len(ledger),
@@ -68,7 +106,7 @@ def report_of(
         unknown=ledger.count(Outcome.UNKNOWN),
         checked=not notes,
         note="; ".join(notes),
-        lost=len(lost) if checks else None,
+        lost=len(lost) + gone if checks else None,
         recovered=len(recovered) if checks else None,
         unexpected=len(unexpected) if checks else None,
         lost_ids=tuple(lost[:_NAMED]),
@@ -86,6 +124,6 @@ def report_of(
             )
             for check in checks
         ),
-        unknown_ids=ledger.unknown_ids()[:_NAMED],
+        unknown_ids=ledger.unknown_ids(_NAMED),
         losses=losses(ledger, lost, forks or {}),
     )

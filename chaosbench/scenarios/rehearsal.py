@@ -10,13 +10,10 @@ from chaosbench.cluster import Cluster
 from chaosbench.errors import TargetError
 from chaosbench.injectors.targets import resolve
 from chaosbench.model.cluster import Snapshot
-from chaosbench.scenarios.plan import planned, seed_of
+from chaosbench.scenarios.plan import SHOWN, planned, seed_of
 from chaosbench.scenarios.plan_table import at, columns, trials_of
 from chaosbench.scenarios.preflight import require_faults, require_room
 from chaosbench.scenarios.scenario import PlannedFault, Scenario
-
-SHOWN = 1000
-"""So many faults of a plan are shown; the plan itself may have no end."""
 
 _HEAD = ("at", "fault", "injector", "target", "would hit now")
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 import chaosbench
-from chaosbench.clock import NS, Anchor, to_s
+from chaosbench.clock import NS, Anchor, iso, to_s
 from chaosbench.expectations import judge
 from chaosbench.histogram import Histogram, merged
 from chaosbench.model.consistency import Consistency
 from chaosbench.model.report import (
     Counts,
-    ErrorWindow,
     FaultReport,
     Generator,
     Latency,
@@ -26,14 +24,16 @@ from chaosbench.model.report import (
     Verdict,
     worst,
 )
+from chaosbench.model.soak import SoakReport
 from chaosbench.model.workers import WorkerReport
 from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.tally import Tally
+from chaosbench.scenarios.fault_report import Scene, fault_report
 from chaosbench.scenarios.faults import FaultRecord
 from chaosbench.scenarios.losses import beside_fault
-from chaosbench.scenarios.phase_report import observer_reports, phase_report
+from chaosbench.scenarios.phase_report import observer_reports
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.tying import tied
 from chaosbench.scenarios.worker_report import lost_workers, without_workers
@@ -44,7 +44,7 @@ SUSPECT_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that a finished scenario left behind."""
+    """All that a finished scenario left behind. ``earlier``: faults that are over and of which only this is left."""
 
     scenario: Scenario
     seed: int
@@ -61,6 +61,8 @@ class Measured:
     environment: dict[str, str]
     scenario_file: str
     watch: Watch | None = None
+    earlier: tuple[FaultReport, ...] = ()
+    soak: SoakReport | None = None
     consistency: Consistency = field(default_factory=Consistency)
     workers: tuple[WorkerReport, ...] = ()
 
@@ -72,13 +74,16 @@ def summarise(measured: Measured) -> Summary:
     operations = tuple(recorder.operations())
     seconds = (measured.load_ended_ns - start_ns) / NS
     counts = counted(operations)
-    faults = tuple(_fault(record, windows, measured) for record in measured.faults)
+    scene = Scene.of(
+        recorder, measured.anchor, measured.watch, measured.faults, measured.load_ended_ns, measured.leader_after
+    )
+    faults = (*measured.earlier, *(fault_report(record, windows, scene) for record in measured.faults))
     summary = Summary(
         chaosbench=chaosbench.__version__,
         scenario=measured.scenario.name,
         description=measured.scenario.description,
         seed=measured.seed,
-        started_at=iso(measured.anchor.date(start_ns)),
+        started_at=measured.soak.segments[0].started_at if measured.soak else iso(measured.anchor.date(start_ns)),
         started_monotonic_ns=start_ns,
         finished_at=iso(measured.anchor.date(measured.finished_ns)),
         duration_s=round(seconds, 3),
@@ -92,7 +97,7 @@ def summarise(measured: Measured) -> Summary:
         ),
         connects=counted(tally for tally in recorder.tallies if tally.op_class is OpClass.CONNECT),
         latency_ms=latency(operations),
-        operations=tuple(_operation(tally) for tally in recorder.tallies),
+        operations=tuple(operation_report(tally) for tally in recorder.tallies),
         faults=faults,
         error_windows=windows,
         ledger=_ledger(measured.ledger, faults),
@@ -106,6 +111,7 @@ def summarise(measured: Measured) -> Summary:
         observers_quick_s=to_s(measured.watch.quick_ns) if measured.watch else 0.0,
         stopped_early=measured.interrupted,
         workers=measured.workers,
+        soak=measured.soak,
     )
     return _judged(summary, measured.scenario, interrupted=measured.interrupted)
 
@@ -186,7 +192,8 @@ def percentiles(histogram: Histogram) -> Percentiles:
     )
 
 
-def _operation(tally: Tally) -> OperationReport:
+def operation_report(tally: Tally) -> OperationReport:
+    """One kind of operation."""
     return OperationReport(
         workload=tally.workload,
         operation=tally.operation,
@@ -194,52 +201,6 @@ def _operation(tally: Tally) -> OperationReport:
         counts=counted([tally]),
         reasons={f"{outcome}/{reason}": number for (outcome, reason), number in tally.reasons.most_common()},
         latency_ms=latency([tally]),
-    )
-
-
-def _fault(record: FaultRecord, windows: tuple[ErrorWindow, ...], measured: Measured) -> FaultReport:
-    start_ns, end_ns = measured.recorder.started_ns, record.outage_ns or measured.load_ended_ns
-    outage, injection = record.outage, record.injection
-    injected_ns = injection.injected_ns if injection else None
-    healed_ns = injection.healed_ns if injection else None
-    t1_ns = outage.t1_ns if outage else None
-    t6_ns = outage.t6_ns(end_ns) if outage else None
-    writes = any(tally.op_class is OpClass.WRITE for tally in measured.recorder.operations())
-    rto_s, recovered = None, None
-    if outage is not None and writes:
-        recovered = t1_ns is None or t6_ns is not None
-        rto_s = 0.0 if t1_ns is None else to_s(t6_ns - outage.t0_ns) if t6_ns is not None else None
-
-    def since(at_ns: int | None) -> float | None:
-        return None if at_ns is None else to_s(at_ns - start_ns)
-
-    def date(at_ns: int | None) -> str | None:
-        return None if at_ns is None else iso(measured.anchor.date(at_ns))
-
-    t0s = [other.outage.t0_ns for other in measured.faults if other.outage is not None]
-    return FaultReport(
-        name=record.plan.name,
-        injector=record.plan.injector.kind,
-        target=record.plan.injector.target,
-        member=injection.names if injection else None,
-        planned_at_s=record.plan.at,
-        injecting_at_s=since(outage.t0_ns if outage else None),
-        injected_at_s=since(injected_ns),
-        injected_at=date(injected_ns),
-        healed_at_s=since(healed_ns),
-        healed_at=date(healed_ns),
-        lost_at_s=since(injection.lost_ns if injection else None),
-        recovered=recovered,
-        rto_s=rto_s,
-        t1_s=since(t1_ns),
-        t6_s=since(t6_ns),
-        write_gap_s=to_s(outage.longest_gap(end_ns).length_ns) if outage and writes else None,
-        leader_before=record.leader_before,
-        leader_after=measured.leader_after,
-        error_windows=tuple(window for window in windows if window.fault == record.plan.name),
-        skipped=record.skipped,
-        error=record.error or (str(injection.heal_error) if injection and injection.heal_error else None),
-        phases=phase_report(record, measured.watch, measured.recorder, end_ns, t0s) if measured.watch else None,
     )
 
 
@@ -251,8 +212,3 @@ def _generator(recorder: Recorder, measured_ns: int) -> Generator:
         suspect_share=round(share, 6),
         suspect_intervals=recorder.lag.suspects,
     )
-
-
-def iso(date: datetime) -> str:
-    """UTC, to the millisecond."""
-    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,8 @@
 3.  Start the load; wait until every client is connected; warm up. Nothing of that is in the figures.
 4.  Begin a new record. From here every operation counts, from its intended start.
 5.  Inject each fault at its time, once its conditions hold and it gets along with those in place; resolve its
-    target then, hold it, heal it. The load never stops.
+    target then, hold it, heal it, and tell of it when it is over. The load never stops. A soak keeps on disk what it
+    takes to go on here after an end of chaosbench itself.
 6.  When the time is over: no more arrivals; what is under way ends, or is given up as unknown.
 7.  Wait until the cluster is whole again. If it does not get there, that is a result too.
 8.  Compare the ledger with what every node holds.
@@ -18,17 +19,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from chaosbench.clock import Anchor, Clock
 from chaosbench.cluster import Cluster
-from chaosbench.cluster.health import await_healthy
 from chaosbench.engine.engine import without_gc_pauses
 from chaosbench.errors import ClusterUnavailable
 from chaosbench.events import Kind
 from chaosbench.injectors.injection import Hands
 from chaosbench.injectors.record import Journal, Unwritten
-from chaosbench.ledger import Ledger
 from chaosbench.model.cluster import Snapshot
 from chaosbench.model.containers import ContainerUse
 from chaosbench.model.report import LedgerReport, Summary
@@ -37,10 +37,11 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.samples import Samples
 from chaosbench.scenarios.afterwards import heal_again
 from chaosbench.scenarios.carrying import Carrier, carrier
-from chaosbench.scenarios.consistency import consistency
 from chaosbench.scenarios.database import Database
 from chaosbench.scenarios.environment import environment
 from chaosbench.scenarios.faults import Faults
+from chaosbench.scenarios.keeping import Keeping
+from chaosbench.scenarios.measuring import healthy, ledger_report, measure, recovered
 from chaosbench.scenarios.observe import Observer, ticking
 from chaosbench.scenarios.plan import first_faults
 from chaosbench.scenarios.preflight import require_room
@@ -49,6 +50,7 @@ from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.stopping import sleep_or_stop, stopped, unless_stopped
 from chaosbench.sinks.hub import Hub
 from chaosbench.staleness import Registers
+from chaosbench.units import finite, lasting
 from chaosbench.workload import Context
 
 HEALTHY_S = 120.0
@@ -65,6 +67,7 @@ class Bench:
     journal:     where faults are written down before they are injected
     samples:     keep a row of every operation
     containers:  what the members' containers use now
+    directory:   where the scenario's results go; a soak that left its state there is gone on with
     """
 
     cluster: Cluster
@@ -79,6 +82,7 @@ class Bench:
     samples: bool = False
     scenario_file: str = ""
     containers: Callable[[], Mapping[str, ContainerUse]] = dict
+    directory: Path | None = None
 
 
 @dataclass(slots=True)
@@ -102,18 +106,18 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
         Kind.SCENARIO_STARTED,
         scenario=scenario.name,
         description=scenario.description,
-        duration_s=scenario.duration,
+        duration_s=finite(scenario.duration),
         warm_up_s=scenario.warm_up,
         streams=[stream.name for stream in scenario.streams],
         faults=first_faults(scenario, bench.seed),
         expectations=[{"metric": one.metric, "limit": one.text} for one in scenario.expectations],
     )
-    snapshot = await unless_stopped(_healthy(bench, HEALTHY_S, "health"), bench.stop)
+    keeping = Keeping(scenario, bench)
+    snapshot = await unless_stopped(healthy(bench, HEALTHY_S, "health"), bench.stop)
     await require_room(scenario, bench.cluster)
     say(Kind.STAGE, name="data", detail=f"scale {scenario.scale}")
     await unless_stopped(bench.database.prepare(scenario, snapshot, _progress(bench)), bench.stop)
-    ledger = Ledger(run=int(bench.anchor.date(clock.now()).timestamp() * 1_000_000))
-
+    ledger = await keeping.ledger(snapshot)
     context = Context(scale=scenario.scale, ledger=ledger, registers=Registers(ledger.run), now=clock.now)
     async with _watched(bench, snapshot) as watch:
         async with without_gc_pauses(), _load(scenario, bench, context, snapshot) as load:
@@ -123,7 +127,8 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             say(Kind.STAGE, name="warm_up", detail=f"{scenario.warm_up:g} s")
             await sleep_or_stop(scenario.warm_up, bench.stop)
             await load.engine.turn()
-            recorder = Recorder(clock, scenario.windows, bench.hub.emit, Samples() if bench.samples else None)
+            samples = Samples() if bench.samples else None
+            recorder = Recorder(clock, scenario.windows, bench.hub.emit, samples, keeping.elapsed_ns)
             recorder.leader = load.observer.leader
             load.engine.record_in(recorder)
             watch.follow(recorder)
@@ -131,49 +136,54 @@ async def run_scenario(scenario: Scenario, bench: Bench) -> Summary:
             context.registers.begin()
             hands = Hands(bench.cluster, clock, bench.journal)
             faults = Faults(scenario, hands, recorder, bench.hub, bench.seed, watch)
-            say(Kind.STAGE, name="load", detail=f"{scenario.duration:g} s")
-            interrupted = await _measure(scenario, faults, recorder, bench, load.engine.broken)
+
+            def measured(end_ns: int, rows: LedgerReport | None) -> Measured:
+                return Measured(
+                    scenario=scenario,
+                    seed=bench.seed,
+                    anchor=bench.anchor,
+                    recorder=keeping.figures(),
+                    load_ended_ns=end_ns,
+                    finished_ns=clock.now(),
+                    watch=watch,
+                    faults=tuple(faults.records),
+                    earlier=keeping.reports,
+                    leader_after=recorder.leader,
+                    ledger=rows,
+                    consistency=keeping.consistency(),
+                    whole_again=True,
+                    interrupted=False,
+                    warnings=tuple(load.observer.warnings),
+                    environment={},
+                    scenario_file=bench.scenario_file,
+                    soak=keeping.report(rows),
+                )
+
+            told = load.observer.warnings
+            keeping.begin(context, recorder, faults, watch, told, lambda rows: summarise(measured(clock.now(), rows)))
+            say(Kind.STAGE, name="load", detail=lasting(scenario.duration))
+            async with keeping.running():
+                interrupted = await measure(keeping.left, faults, recorder, bench, load.engine.broken)
             say(Kind.STAGE, name="drain", detail="")
         recorder.finish()
         bench.hub.tick(recorder)  # what has ended since the last look
         over = [(record.plan.injector, record.injection) for record in faults.records if record.injection is not None]
         await heal_again(over, bench.cluster, clock, lambda text: say(Kind.WARNING, text=text))
-        whole_again, snapshot = await _recovered(scenario, bench, snapshot)
+        whole_again, snapshot = await recovered(scenario, bench, snapshot)
         if whole_again:
             await watch.agree()
-    report = await _ledger_report(ledger, bench, snapshot)
+    compared = await ledger_report(ledger, bench, snapshot)
+    await keeping.finish(load.ended_ns, compared)
     return summarise(
-        Measured(
-            scenario=scenario,
-            seed=bench.seed,
-            anchor=bench.anchor,
-            recorder=recorder,
-            load_ended_ns=load.ended_ns,
-            finished_ns=clock.now(),
-            watch=watch,
-            faults=tuple(faults.records),
+        replace(
+            measured(load.ended_ns, compared),
             leader_after=snapshot.leader.name if snapshot.leader else None,
-            ledger=report,
-            consistency=consistency(context, watch.double_primaries),
             whole_again=whole_again,
-            interrupted=interrupted,
-            warnings=tuple(load.observer.warnings),
+            interrupted=interrupted and not scenario.endless,
             workers=load.engine.report(),
             environment=await environment(bench.cluster, bench.database, snapshot),
-            scenario_file=bench.scenario_file,
         )
     )
-
-
-async def _healthy(bench: Bench, timeout: float, stage: str) -> Snapshot:
-    """Wait until the cluster is whole, telling what is still missing."""
-    bench.hub.say(Kind.STAGE, name=stage, detail="")
-
-    def missing(problems: tuple[str, ...]) -> None:
-        if problems:
-            bench.hub.say(Kind.STAGE, name=stage, detail="; ".join(problems))
-
-    return await await_healthy(bench.cluster, bench.clock, timeout, missing)
 
 
 def _progress(bench: Bench) -> Callable[[int, int], None]:
@@ -219,35 +229,3 @@ async def _connected(engine: Carrier, bench: Bench) -> None:
             f"only {engine.connected_count()} of {engine.workers} clients could connect within {CONNECT_S:g} s; "
             "see `chaosbench lab status` and Pgpool's log"
         ) from None
-
-
-async def _measure(scenario: Scenario, faults: Faults, recorder: Recorder, bench: Bench, broken: asyncio.Event) -> bool:
-    """Load and faults for the scenario's duration; every fault is healed on return. True if stopped early."""
-    injecting = asyncio.create_task(faults.run(recorder.started_ns))
-    try:
-        return await sleep_or_stop(scenario.duration, bench.stop, broken)
-    finally:
-        if injecting.done():
-            injecting.result()
-        else:
-            bench.hub.say(Kind.STAGE, name="heal", detail="")
-            await stopped(injecting)
-
-
-async def _recovered(scenario: Scenario, bench: Bench, before: Snapshot) -> tuple[bool, Snapshot]:
-    """Whether the cluster became whole again in time, and how it stands (how it stood, if nobody can tell)."""
-    try:
-        return True, await _healthy(bench, scenario.recovery, "recover")
-    except ClusterUnavailable as error:
-        bench.hub.say(Kind.WARNING, text=str(error))
-    try:
-        return False, await bench.cluster.snapshot()
-    except ClusterUnavailable:
-        return False, before
-
-
-async def _ledger_report(ledger: Ledger, bench: Bench, snapshot: Snapshot) -> LedgerReport | None:
-    if not len(ledger):
-        return None
-    bench.hub.say(Kind.STAGE, name="ledger", detail=f"{len(ledger)} rows on every node")
-    return await bench.database.reconcile(ledger, snapshot)

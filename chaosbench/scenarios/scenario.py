@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from chaosbench.injectors import Injector
 from chaosbench.model.faults import Permits
 from chaosbench.model.scenario import Expectation, Spread, StreamSettings, Windows
 from chaosbench.schedule import Mode, Schedule, Span, longest
+from chaosbench.units import Budget
 from chaosbench.workload import StaleReads, WorkloadSettings
 
 
@@ -110,6 +112,10 @@ class Scenario:
     loop_wait:  of Patroni; the faults of a trial among several come up to so much later
     offset:     so much later all faults come in this trial
     spread:     the load is carried by several processes; None: by this one
+    cool_down:  from when the cluster is whole after a fault to the next one; with one, no two are in place at once
+    budget:     the most faults that are injected in a stretch of time
+    settle:     so often the ledger is compared while the load runs; 0 only at the end
+    rollup:     so often there is a report of the time since the last; 0 for none
     """
 
     name: str
@@ -128,6 +134,26 @@ class Scenario:
     permits: Permits = field(default_factory=Permits)
     offset: float = 0.0
     spread: Spread | None = None
+    cool_down: float = 0.0
+    budget: Budget | None = None
+    settle: float = 0.0
+    rollup: float = 0.0
+
+    @property
+    def endless(self) -> bool:
+        """Whether it lasts until it is stopped."""
+        return math.isinf(self.duration)
+
+    def entry_of(self, fault: str) -> str:
+        """The name of the entry that a fault comes from."""
+        base, _, number = fault.rpartition("-")
+        names = {entry.name for entry in self.faults}
+        return base if number.isdecimal() and base in names and fault not in names else fault
+
+    @property
+    def soak(self) -> bool:
+        """Whether it keeps on disk what it takes to go on after an end of chaosbench itself."""
+        return self.trials == 1 and bool(self.settle or self.rollup)
 
     @property
     def connections(self) -> int:

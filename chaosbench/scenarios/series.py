@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import chaosbench
+from chaosbench.clock import iso
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.trials import SeriesRecord, TrialReport, TrialsReport, TrialState
 from chaosbench.results import RunDirectory
-from chaosbench.scenarios.report import iso
 from chaosbench.scenarios.run import Bench
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.series_files import SeriesDirectory

@@ -10,10 +10,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from chaosbench.clock import NS
 from chaosbench.errors import UsageError
 from chaosbench.model.report import Summary
 from chaosbench.model.trials import SeriesRecord, TrialsReport
 from chaosbench.results import SUMMARY, RunDirectory, unusable, write_whole
+from chaosbench.scenarios.loader import ScenarioFile
+from chaosbench.scenarios.scenario import Scenario
+from chaosbench.scenarios.soak_state import read_state
 
 SERIES = "series.json"
 TRIALS = "trials.json"
@@ -42,7 +46,9 @@ class SeriesDirectory:
         try:
             found = TypeAdapter(SeriesRecord).validate_json((path / SERIES).read_bytes())
         except FileNotFoundError:
-            raise UsageError(f"{path}: no series to resume: only a scenario with 'trials' leaves a {SERIES}") from None
+            raise UsageError(
+                f"{path}: nothing to resume: only a scenario with 'trials', or a soak, leaves a {SERIES}"
+            ) from None
         except OSError as error:
             raise UsageError(f"{path / SERIES}: cannot be read: {error.strerror}") from None
         except ValidationError:
@@ -93,9 +99,34 @@ class SeriesDirectory:
             raise unusable(path, error) from None
         return RunDirectory(path)
 
+    def complete(self, scenario: Scenario) -> bool:
+        """Whether there is nothing left to do; a soak that lasts until it is stopped is never done."""
+        if scenario.soak:
+            state = read_state(self.path)
+            measured_s = state.elapsed_ns / NS if state is not None and state.ended else 0.0
+            return measured_s >= scenario.duration
+        return all(self.finished(number) is not None for number in self.record.numbers)
+
     def write(self, report: TrialsReport) -> Path:
         """Write ``trials.json``, whole or not at all. Raises OSError."""
         return write_whole(self.path / TRIALS, TypeAdapter(TrialsReport).dump_json(report, indent=2))
+
+
+def newest_unfinished(out: Path, file: ScenarioFile) -> Path | None:
+    """The newest series or soak below ``out`` that began with this file as it is and is not complete; None without."""
+    scenarios = {scenario.name: scenario for scenario in file.scenarios}
+    for path in sorted(
+        (record.parent for record in out.glob(f"*/{SERIES}") if not record.parent.is_symlink()), reverse=True
+    ):
+        try:
+            found = SeriesDirectory.reopen(path)
+            scenario = scenarios.get(found.record.scenario)
+            same = found.record.file == str(file.path.resolve()) and found.record.scenario_file == file.text
+            if scenario is not None and same and not found.complete(scenario):
+                return path
+        except UsageError:
+            continue  # one that cannot be read cannot be gone on with
+    return None
 
 
 def _first_difference(before: str, after: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -30,7 +31,9 @@ async def sleep_or_stop(seconds: float, *stops: asyncio.Event) -> bool:
         return True
     asked = [asyncio.create_task(stop.wait()) for stop in stops]
     try:
-        done, _ = await asyncio.wait(asked, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            asked, timeout=seconds if math.isfinite(seconds) else None, return_when=asyncio.FIRST_COMPLETED
+        )
         return bool(done)
     finally:
         await stopped(*asked)

@@ -39,7 +39,7 @@ class Run:
 
     keep_going:  go on after a scenario or trial that left the cluster broken
     trial:       of each scenario only this trial
-    resume:      the series to go on with; then its scenario is the only one
+    resume:      the series, or the soak, to go on with; then its scenario is the only one
     keep:        how long closed parts of result files are kept
     report:      makes a report of a directory, away from this loop, and says in a line what came of it
     """
@@ -90,13 +90,19 @@ def _name(bench: Bench) -> str:
 
 
 async def _one(scenario: Scenario, run: Run) -> Turn:
-    """One scenario in its own directory, or its trials below it."""
+    """One scenario in its own directory, or its trials below it. A soak may be gone on with, like a series."""
     if scenario.trials > 1:
         return await _series(scenario, run, run.resume or _new_series(scenario, run))
-    directory = _directory(scenario, run)
+    if scenario.soak:
+        series = run.resume or _new_series(scenario, run)
+        directory = RunDirectory(series.path)
+    else:
+        directory = _directory(scenario, run)
     turn = await _perform(scenario, run.bench, directory, run)
     if turn.summary is not None:
         await _report(directory.path, run)
+    if scenario.soak and (turn.summary is None or turn.summary.stopped_early or scenario.endless):
+        run.console.print(f"  to go on: chaosbench run --resume {directory.path}", soft_wrap=True)
     return turn
 
 
@@ -146,6 +152,7 @@ async def _perform(
         rolled=Rolled(keep=run.keep, date=lambda at_ns: bench.anchor.date(at_ns).timestamp()),
         say=bench.hub.say,
     )
+    bench = replace(bench, directory=directory.path)
     kept, spans, notices = "", ContainerSpans(bench.containers), Notices()
     with reserved(directory.path) as reserve, _watched_by(bench.hub, [spans, notices, *sinks_of(setting)]):
         if trial is not None:

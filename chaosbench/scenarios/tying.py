@@ -24,7 +24,9 @@ def tied(windows: tuple[Window, ...], faults: tuple[FaultRecord, ...], start_ns:
     reaches = sorted((_reach(record) for record in faults if record.outage is not None), reverse=True)
 
     def opener(window: Window) -> str | None:
-        return next((name for from_ns, to_ns, name in reaches if from_ns <= window.seen_ns <= to_ns), None)
+        return window.fault or next(
+            (name for from_ns, to_ns, name in reaches if from_ns <= window.seen_ns <= to_ns), None
+        )
 
     return tuple(_window(window, opener(window), start_ns) for window in windows)
 

@@ -90,7 +90,7 @@ class IntervalLog:
         self._check()
         if self._recorder is None:
             self._recorder = recorder
-            self._log.begin(recorder.started_ns, _head(self._anchor, recorder.started_ns))
+            self._log.begin(recorder, _head(self._anchor, recorder.started_ns))
         if self._grain.due(recorder.clock.now(), recorder.started_ns):
             self._write(recorder)
 
@@ -139,9 +139,9 @@ class _Log:
         self._started_ns = self._from_ns = 0
         self.waits = False
 
-    def begin(self, started_ns: int, head: str) -> None:
-        """The measurement began then; ``head`` stands at the beginning of every part."""
-        self._started_ns = self._from_ns = started_ns
+    def begin(self, recorder: Recorder, head: str) -> None:
+        """The measurement begins, or a soak's goes on; ``head`` stands at the beginning of every part."""
+        self._started_ns, self._from_ns = recorder.started_ns, recorder.began_ns
         self._file.begin(head)
 
     def write(self, now_ns: int, counted: list[Counted]) -> None:

@@ -24,6 +24,7 @@ from chaosbench.sinks.notices import FilesTold
 from chaosbench.sinks.plain import PlainSink
 from chaosbench.sinks.samples_file import SAMPLES, SamplesFile
 from chaosbench.sinks.terminal import TerminalSink
+from chaosbench.sinks.usage_file import USAGE, UsageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ SINKS: Mapping[str, Callable[[Setting], Sink | None]] = {
     "containers": lambda setting: ContainersFile(
         setting.directory / CONTAINERS, setting.anchor, setting.containers, setting.rolled
     ),
+    "usage": lambda setting: UsageFile(setting.directory / USAGE, setting.rolled),
     "samples": _samples,
     "progress": _progress,
     "files": lambda setting: FilesTold(setting.rolled, setting.say),

@@ -170,7 +170,7 @@ class Copy:
     @classmethod
     def of(cls, recorder: Recorder) -> Copy:
         """As the recorder is now."""
-        window_ns: Counter[OpClass] = Counter()
+        window_ns = Counter({op_class: recorder.dropped(op_class)[1] for op_class in OpClass})
         for window in recorder.windows():
             window_ns[window.op_class] += window.duration_ns
         return cls(

@@ -105,7 +105,8 @@ def _trial_started(data: Data) -> Saying:
 
 def _scenario_started(data: Data) -> Saying:
     faults = _plural(len(data["faults"]), "fault")
-    return Saying(f"scenario {data['scenario']}: {span(data['duration_s'])} of load, {faults}")
+    lasts = "load until it is stopped" if data["duration_s"] is None else f"{span(data['duration_s'])} of load"
+    return Saying(f"scenario {data['scenario']}: {lasts}, {faults}")
 
 
 def _fault_waiting(data: Data) -> Saying:
@@ -127,6 +128,31 @@ def _fault_injected(data: Data) -> Saying:
 
 def _fault_healed(data: Data) -> Saying:
     return Saying(f"fault {data['fault']}: healed", "good")
+
+
+def _fault_over(data: Data) -> Saying:
+    rto = f", RTO {data['rto_s']:.2f} s" if data["rto_s"] else ""
+    tone: Tone = "good" if data["result"] in ("recovered", "unnoticed") else "warn"
+    return Saying(f"fault {data['fault']} is over: {str(data['result']).replace('_', ' ')}{rto}", tone)
+
+
+def _ledger_settled(data: Data) -> Saying:
+    found = ", ".join(f"{name} {number(data[name])}" for name in ("lost", "recovered", "unexpected"))
+    gone = f", {_plural(data['gone'], 'checkpoint')} GONE" if data["gone"] else ""
+    bad = bool(data["lost"] or data["unexpected"] or data["gone"])
+    return Saying(f"ledger settled up to row {number(data['upto'])}: {found}{gone}", "bad" if bad else "plain", bad)
+
+
+def _resumed(data: Data) -> Saying:
+    return Saying(
+        f"goes on after {span(data['elapsed_s'])} of load; nothing was measured for {span(data['gap_s'])}",
+        "warn",
+        lasting=True,
+    )
+
+
+def _rolled_up(data: Data) -> Saying:
+    return Saying(f"roll-up {data['number']}: {data['verdict']} so far  {data['file']}", lasting=True)
 
 
 def _fault_lost(data: Data) -> Saying:
@@ -207,6 +233,10 @@ _WORDS: Mapping[Kind, Callable[[Data], Saying]] = {
     Kind.FAULT_HEALED: _fault_healed,
     Kind.FAULT_FAILED: _fault_failed,
     Kind.HEAL_FAILED: _heal_failed,
+    Kind.FAULT_OVER: _fault_over,
+    Kind.LEDGER_SETTLED: _ledger_settled,
+    Kind.RESUMED: _resumed,
+    Kind.ROLLED_UP: _rolled_up,
     Kind.LEADER_CHANGED: _leader_changed,
     Kind.WINDOW_OPENED: _window_opened,
     Kind.WINDOW_CLOSED: _window_closed,

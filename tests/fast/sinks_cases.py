@@ -43,6 +43,27 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.FAULT_FAILED: {"fault": "leader-dies", "error": "pg1 is paused already"},
     Kind.HEAL_FAILED: FAULT
     | {"error": "not healed; to heal by hand: docker start 5f0c", "remedy": "docker start 5f0c2d9a71be"},
+    Kind.FAULT_OVER: {
+        "fault": "leader-dies",
+        "injector": "kill",
+        "target": "pg1",
+        "result": "recovered",
+        "rto_s": 19.5,
+        "write_gap_s": 19.4,
+        "redundancy_s": 31.0,
+        "path": "failover",
+    },
+    Kind.LEDGER_SETTLED: {
+        "upto": 60_000,
+        "rows": 59_990,
+        "lost": 1,
+        "recovered": 2,
+        "unexpected": 0,
+        "gone": 0,
+        "held": 6_000,
+    },
+    Kind.RESUMED: {"segment": 2, "elapsed_s": 3600.0, "gap_s": 42.5, "ended": False, "rows_unlogged": 1_000_000},
+    Kind.ROLLED_UP: {"number": 1, "verdict": "pass", "file": "runs/soak/rollups/001.md"},
     Kind.LEADER_CHANGED: {"leader": "pg2", "was": "pg1"},
     Kind.WINDOW_OPENED: {"class": "write", "reason": "57P01", "reopened": False},
     Kind.WINDOW_CLOSED: {
@@ -105,9 +126,9 @@ class Bench:
         self.told: list[Event] = []
         self.recorder = self.renewed()
 
-    def renewed(self) -> Recorder:
-        """A new recorder, which is the bench's from now on."""
-        self.recorder = Recorder(self.clock, Windows(), self.told.append)
+    def renewed(self, elapsed_ns: int = 0) -> Recorder:
+        """A new recorder, which is the bench's from now on; of a soak of which that much was measured before."""
+        self.recorder = Recorder(self.clock, Windows(), self.told.append, None, elapsed_ns)
         return self.recorder
 
     def tally(self, op_class: OpClass = OpClass.WRITE, operation: str = "") -> Tally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from chaosbench.journal.directory import DiskJournal
 from chaosbench.model.scenario import StreamSettings
 from chaosbench.report.intervals import read_intervals
 from chaosbench.report.reading import RunResults, read_results
-from chaosbench.results import write_whole
+from chaosbench.results import write_durably, write_whole
 from chaosbench.rolling.reserve import RESERVE
 from chaosbench.scenarios.scenario import Stream
 from chaosbench.scenarios.turns import Run, scenarios_in_turn
@@ -133,7 +132,7 @@ async def test_a_disk_that_is_full_for_a_while(small_disk: Path, monkeypatch: py
     assert journal.read().deeds == ()
     assert rig.whole()
     assert sorted(path.name for path in results.path.iterdir()) == [
-        *("containers.jsonl", "events.jsonl", "intervals.hlog", "summary.json")
+        *("containers.jsonl", "events.jsonl", "faults.jsonl", "intervals.hlog", "summary.json", "usage.jsonl")
     ]
 
 
@@ -156,16 +155,10 @@ async def test_a_disk_that_stays_full_still_has_room_for_the_summary(small_disk:
     assert not [event for event in rig.watcher.events if event.kind is Kind.SINK_FAILED]
 
 
-def test_half_a_summary_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write_whole(tmp_path / "summary.json", b"{}")
-
-    def half(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_bytes", half)
+@pytest.mark.parametrize("write", [write_whole, write_durably])
+def test_half_a_summary_is_never_left(small_disk: Path, write: Callable[[Path, bytes], Path]):
+    write(small_disk / "summary.json", b"{}")
     with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "summary.json", b'{"new": "' + b"x" * 100_000 + b'"}')
-    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
-    assert (tmp_path / "summary.json").read_text() == "{}\n"
+        write(small_disk / "summary.json", b'{"new": "' + b"x" * 5_000_000 + b'"}')
+    assert [path.name for path in small_disk.iterdir()] == ["summary.json"]
+    assert (small_disk / "summary.json").read_text() == "{}\n"

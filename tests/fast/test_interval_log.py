@@ -176,18 +176,18 @@ def test_parts_of_a_log_are_logs_and_add_up(tmp_path: Path):
     assert whole.totals["write-ok-response"].counts == expected(bench.recorder)["write-ok-response"].counts
 
 
-def test_a_log_that_was_gone_on_with_later_has_one_axis(tmp_path: Path):
-    for begun_ns in (T0, T0 + 100 * NS):
+def test_a_soak_that_goes_on_has_one_axis_without_its_downtime(tmp_path: Path):
+    for begun_ns, elapsed_ns in ((T0, 0), (T0 + 100 * NS, NS)):
         bench = Bench()
         bench.now_ns = begun_ns
-        bench.renewed()
+        bench.renewed(elapsed_ns)
         sink = log(tmp_path)
         bench.now_ns += NS
         bench.ok(3)
         sink.on_tick(bench.recorder)
         sink.close()
-    found = read_intervals(tmp_path / "intervals.hlog", 101)
-    assert [(each.start_s, each.end_s) for each in found.bins if each.by_tag] == [(0.0, 1.0), (100.0, 101.0)]
+    found = read_intervals(tmp_path / "intervals.hlog", 2)
+    assert [(each.start_s, each.end_s) for each in found.bins] == [(0.0, 1.0), (1.0, 2.0)]
     assert found.totals["write-ok-response"].total == 6
 
 

@@ -617,6 +617,12 @@ def test_load_that_several_processes_carry(tmp_path: Path):
     ("was", "now", "said"),
     [
         ("workers: 2", "workers: 0", "5:7: workers: write 1 or more, not 0"),
+        (
+            "10s",
+            "1d",
+            "3:5: duration: the load of a soak is carried by one process: leave 'workers' and 'scheduler' out",
+        ),
+        ("10s", "10s\n    settle: 5s", "4:5: settle: the load of a soak is carried by one process"),
         ("workers: 2", "workers: two", "5:7: workers: write a whole number, not 'two'"),
         ("workers: 2", "worker: 2", "5:7: unknown key 'worker'; did you mean 'workers'?"),
         ("workers: 2", "workers: 3", "5:7: workers: 3 workers cannot share the 2 connections of 'stale-reads'"),

@@ -54,15 +54,6 @@ def test_a_week_has_as_many_bins_as_a_page_can_show(tmp_path: Path):
     assert 590 <= len(pg1.at_s) <= 601
 
 
-def test_a_run_that_was_resumed_goes_on_where_its_dates_say(tmp_path: Path):
-    path = tmp_path / "containers.jsonl"
-    rows = [(5.0, "2026-03-01T12:00:05.000Z"), (6.0, "2026-03-01T12:00:06.000Z"), (1.0, "2026-03-01T12:10:01.000Z")]
-    lines = ({"at_s": at_s, "wall": wall, "containers": {"pg1": use(0.5, 1)}} for at_s, wall in rows)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (pg1,) = read_containers(path, 10)
-    assert pg1.at_s == (5.5, 6.5, 601.5)
-
-
 @virtual
 async def test_every_form_has_them(tmp_path: Path):
     run = await results(tmp_path, failover())

@@ -221,8 +221,10 @@ async def test_a_scenario_without_trials_keeps_its_plain_directory(tmp_path: Pat
     assert sorted(path.name for path in series_of(tmp_path).iterdir()) == [
         "containers.jsonl",
         "events.jsonl",
+        "faults.jsonl",
         "intervals.hlog",
         "summary.json",
+        "usage.jsonl",
     ]
 
 

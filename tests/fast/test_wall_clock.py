@@ -139,6 +139,8 @@ def test_nobody_takes_the_wall_clock_for_a_duration():
         "journal/directory.py",  # dates for people, names of entries
         "guard/take_over.py",  # dates of the guard's log
         "scenarios/series.py",  # when a series began, for people
+        "scenarios/keeping.py",  # when a soak's state was written: another process goes on, and has another clock
+        "scenarios/segments.py",  # how long a soak was down, between two processes
         "cluster/patroni.py",  # holds Patroni's own date to it: both are the wall's
         "rolling/packing.py",  # parts are dated by the run's own clock
     }

@@ -98,7 +98,8 @@ export class Charts {
     const first = this.series.rows[0]?.at ?? now - 1000;
     if (this.select.value !== "whole") return [now - Number(this.select.value) * 1000, now];
     const load = this.state.load_from;
-    const planned = load && !this.state.results?.verdict ? load + (this.state.scenario?.duration_s ?? 0) * 1000 : 0;
+    const length = this.state.scenario?.duration_s ?? 0; // of a soak only what was is drawn
+    const planned = load && length <= 3600 && !this.state.results?.verdict ? load + length * 1000 : 0;
     return [first - 1000, Math.max(now, planned)];
   }
 

@@ -64,7 +64,7 @@ export function faults(root, state) {
     el("td", {}, el("strong", {}, fault.name), ` ${fault.injector} ${fault.target}`, phases(fault), fault.error ? el("span", { class: "phases bad" }, fault.error) : null),
     el("td", { class: `n ${fault.state === "healed" ? "good" : fault.state === "active" ? "warn" : fault.state === "injecting" ? "" : "bad"}` }, fault.state),
     el("td", { class: "n", "data-rto": fault.rto_s ?? "" }, rto(fault, state))));
-  rows.push(...planned.map((plan) => el("tr", {}, el("td", {}, plan.fault), el("td", { class: "n muted" }, `at ${seconds(plan.at_s)}`), el("td", {}))));
+  rows.push(...planned.slice(0, 20).map((plan) => el("tr", {}, el("td", {}, plan.fault), el("td", { class: "n muted" }, `at ${seconds(plan.at_s)}`), el("td", {}))));
   root.replaceChildren(rows.length ? table(["", "", "RTO"], rows) : el("p", { class: "muted" }, "none planned"));
 }
 
