@@ -52,7 +52,8 @@ def test_workers_are_started_here_or_those_of_a_scheduler():
     ],
 )
 def test_workers_connect_to_pgpool_where_they_find_it(proxy: str | None, address: Address):
-    assert by_way_of(Spread(workers=1, proxy=proxy), HERE) == replace(HERE, address=address)
+    spread = Spread(workers=1) if proxy is None else Spread(workers=1, proxy=proxy)
+    assert by_way_of(spread, HERE) == replace(HERE, address=address)
 
 
 def test_a_lost_worker_decides_as_the_scenario_says():
