@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from chaosbench.clock import NS, Clock, to_ns, to_s
 from chaosbench.distributed.folding import Folding
-from chaosbench.distributed.members import SILENCE_S, Crew, Link, Member, period
+from chaosbench.distributed.members import QUESTIONS_PER_S, SILENCE_S, Crew, Link, Member, period
 from chaosbench.distributed.wire import Begin, Plan, Stop, Turn
 from chaosbench.errors import ClusterUnavailable, PreflightError
 from chaosbench.ledger import Ledger
@@ -18,7 +18,7 @@ from chaosbench.share import Share
 from chaosbench.staleness import Registers
 
 LEAD_S = 0.3
-"""Orders with a time are given so long before it: more than an exchange with the slowest worker takes."""
+"""Orders with a time are given at least so long before it: more than an exchange takes; longer to many workers."""
 FOLD_S = 0.05
 ADVANCE_NS = 100_000_000
 EXCHANGES = 8
@@ -89,16 +89,20 @@ class RemoteEngine:
 
     def begin(self) -> None:
         """Let the load begin, on all workers at the same time."""
-        at_ns = self._clock.now() + to_ns(LEAD_S)
+        at_ns = self._clock.now() + to_ns(self._lead_s)
         for one in self._members:
             one.order(Begin(self._theirs(one, at_ns)))
 
     async def turn(self) -> None:
         """Let every worker count anew from one time on; returns at that time."""
-        at_ns = self._clock.now() + to_ns(LEAD_S)
+        at_ns = self._clock.now() + to_ns(self._lead_s)
         for one in self._members:
             one.order(Turn(self._theirs(one, at_ns)))
         await self._clock.sleep_until(at_ns)
+
+    @property
+    def _lead_s(self) -> float:
+        return LEAD_S + len(self._members) / QUESTIONS_PER_S
 
     def record_in(self, recorder: Recorder) -> None:
         """Count in this recorder what the workers count anew."""

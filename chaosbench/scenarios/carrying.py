@@ -122,7 +122,7 @@ async def _remote(
             name=stream.name,
             settings=stream.settings,
             workload=stream.workload,
-            connect=_by_way_of(spread, await database.connector(stream)),
+            connect=by_way_of(spread, await database.connector(stream)),
         )
         for stream in scenario.streams
     ]
@@ -174,7 +174,7 @@ def crew_of(spread: Spread) -> Crew:
     return crew
 
 
-def _by_way_of(spread: Spread, connect: Connect) -> Connect:
+def by_way_of(spread: Spread, connect: Connect) -> Connect:
     """The same connection, to the address under which the workers find Pgpool."""
     if spread.proxy is None or not isinstance(connect, PostgresConnect):
         return connect

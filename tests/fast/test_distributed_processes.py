@@ -41,7 +41,7 @@ class Wide:
     ) -> None:
         clock = Clock()
         self.crew, self.server, self.version = crew, server, version
-        self.settings = StreamSettings(timeout="2s", deadline="1s", **stream)  # type: ignore[arg-type]
+        self.settings = StreamSettings(timeout="10s", deadline="1s", **stream)  # type: ignore[arg-type]
         self.ledger = Ledger(run=1_764_000_000_000_000)
         self.recorder = Recorder(clock, Windows(), lambda event: None)
         self.lost: list[tuple[object, ...]] = []
@@ -55,7 +55,7 @@ class Wide:
             shareable=(self.settings.workers, "the connections"),
             ledger=self.ledger,
             registers=Registers(run=1),
-            patience=8.0,
+            patience=16.0,
             on_lag=lambda lag: None,
             on_lost=self.tell,
         )
