@@ -26,7 +26,7 @@ class Rollup:
     load, operations, latency_ms:  of operations that ended in the stretch; none of those is in flight
     faults:                        those that were over in it
     windows:                       those that began in it
-    fault_table, ledger, settled, verdict, expectations:  of all the time so far; of the ledger, the rows that are settled
+    fault_table, ledger, settled, verdict, expectations:  of all the time so far; of the ledger, its settled rows
     """
 
     schema_version: int = ROLLUP_SCHEMA_VERSION

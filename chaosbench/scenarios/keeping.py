@@ -8,6 +8,7 @@ disk that takes nothing costs that, with a warning, and not the run.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from chaosbench.scenarios.run import Bench
 
 STATE_S = 10.0
+log = logging.getLogger(__name__)
 
 SoFar = Callable[[LedgerReport | None], Summary]
 """The summary as it stands while the load runs."""
@@ -63,6 +65,7 @@ class Keeping:
         self._over: list[FaultReport] = []
         self._writing = Writing(lambda text: bench.hub.say(Kind.WARNING, text=text))
         self._saving = asyncio.Lock()
+        self._load_ended_ns: int | None = None
 
     @property
     def elapsed_ns(self) -> int:
@@ -100,9 +103,10 @@ class Keeping:
             lambda: recorder.leader,
             bench.directory,
         )
-        self._segments = Segments(state.segments if state else (), self.elapsed_ns, state and state.saved_at)
+        self._segments = Segments((), 0, None)
         if state is None:
             return
+        self._segments = Segments(state.segments, state.elapsed_ns, state.saved_at)
         self._earlier = restored(state.recorder, recorder)
         self._base = restored(state.rolled_up, recorder) if state.rolled_up else None
         warnings += state.warnings
@@ -145,16 +149,23 @@ class Keeping:
                 self._lost,
             )
             tasks.append(asyncio.create_task(self._rows.settle_every(self._scenario.settle)))
+        for task in tasks:
+            task.add_done_callback(self._defect)
         try:
             yield
-            for task in tasks:
-                if task.done():
-                    task.result()  # a defect
         finally:
             await stopped(*tasks)
 
+    def _defect(self, task: asyncio.Task[None]) -> None:
+        """Neither of these ends by itself: what ends one must not go unseen for a week."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            text = f"keeping has ended, a killed run goes on from here: {type(error).__name__}: {error}"
+            log.error("keeping ended", exc_info=error)
+            self._bench.hub.say(Kind.WARNING, text=text)
+
     async def finish(self, load_ended_ns: int, compared: LedgerReport | None) -> None:
         """All is over: tell of all faults and whose losses they are, write the state a last time."""
+        self._load_ended_ns = load_ended_ns
         self._telling.rest(load_ended_ns)
         if compared is not None:
             self._lost(row for row in compared.lost_ids if row not in self._ledger.settled.lost)
@@ -223,7 +234,7 @@ class Keeping:
 
     @property
     def _measured_ns(self) -> int:
-        return self._bench.clock.now() - self._recorder.started_ns
+        return (self._load_ended_ns or self._bench.clock.now()) - self._recorder.started_ns
 
     async def _ticking(self) -> None:
         clock, saved_ns = self._bench.clock, self._bench.clock.now()
@@ -239,12 +250,8 @@ class Keeping:
             if clock.now() - saved_ns >= to_ns(STATE_S):
                 saved_ns = clock.now()
                 await self.save()
-            if self._scenario.rollup and self._stretch() >= self._scenario.rollup:
+            if self._scenario.rollup and to_s(self._measured_ns) - self._rolled_up[1] >= self._scenario.rollup:
                 await self._roll_up()
-
-    def _stretch(self) -> float:
-        """Seconds since the last roll-up."""
-        return to_s(self._measured_ns) - self._rolled_up[1]
 
     async def _roll_up(self) -> None:
         """Write one; its stretch ends now."""

@@ -77,8 +77,8 @@ def markdown(found: Rollup) -> Iterator[str]:
     yield ""
     ends = f"{load.failed:,} failed, {load.unknown:,} unknown, {load.shed:,} shed"
     yield f"- operations: {load.ok:,} ok ({found.ok_per_s:,.1f}/s), {ends}"
-    figures = {"p50": response.p50, "p99": response.p99, "p99.9": response.p999, "max": response.max}
-    yield f"- response time in ms: {', '.join(f'{name} {_ms(value)}' for name, value in figures.items())}"
+    times = {"p50": response.p50, "p99": response.p99, "p99.9": response.p999, "max": response.max}
+    yield f"- response time in ms: {', '.join(f'{name} {_ms(value)}' for name, value in times.items())}"
     longest = max((window.duration_s for window in found.windows), default=0.0)
     yield f"- error windows: {len(found.windows)}, the longest {longest:.2f} s"
     if found.ledger is not None and found.settled is not None:

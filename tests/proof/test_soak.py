@@ -67,6 +67,7 @@ def test_a_soak_is_killed_goes_on_and_leaks_nothing(tmp_path: Path):
     outside = Outside.of(infra)
     _, problems = outside.whole_within(time.monotonic(), 60)
     assert not problems
+    before = containers()
     file, log, out = tmp_path / "soak.yaml", tmp_path / "run.log", tmp_path / "runs"
     file.write_text(SCENARIO)
     run = begin(file, out, infra, log)
@@ -87,7 +88,7 @@ def test_a_soak_is_killed_goes_on_and_leaks_nothing(tmp_path: Path):
     assert DiskJournal(state_directory(read_project(infra))).read().deeds == ()
     _, problems = outside.whole_within(time.monotonic(), 120)
     assert not problems
-    assert not helpers_left(), "a helper container was left behind"
+    assert containers() == before, "a helper container was left behind"
 
 
 def kill_in_the_middle(run: subprocess.Popen[bytes], out: Path) -> None:
@@ -105,8 +106,8 @@ def elapsed(out: Path) -> float:
     return json.loads(states[0].read_text())["elapsed_ns"] / 1e9 if states else 0.0
 
 
-def helpers_left() -> str:
-    return docker("ps", "-q", "--filter", "label=io.chaosbench.helper")
+def containers() -> set[str]:
+    return set(docker("ps", "-aq").split())
 
 
 def check_segments(summary: dict[str, Any]) -> None:
