@@ -1,8 +1,7 @@
 """What is kept of a measurement while it goes on: every fault as it ends; of a soak, all that it takes to go on later.
 
 Once a second faults that are over are told, and the ids that ended go to the ledger's log. Every ten seconds
-the state is written; now and then the ledger is settled, and a roll-up made. All writing is done by one thread. A
-disk that takes nothing costs that, with a warning, and not the run.
+the state is written; now and then the ledger is settled, and a roll-up made. A disk that takes nothing costs that.
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ from chaosbench.model.soak import SoakReport
 from chaosbench.observers.watch import Watch
 from chaosbench.outcome import OpClass
 from chaosbench.recorder.recorder import Recorder
-from chaosbench.recorder.stored import difference, restored, stored, together
+from chaosbench.recorder.stored import restored, stored, together
 from chaosbench.scenarios import rollups
 from chaosbench.scenarios.consistency import consistency, handed_over, take_over, with_earlier
 from chaosbench.scenarios.fault_table import FaultTable, cut_off
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.ledger_keeping import LedgerKeeping, ledger_of, settled_report
 from chaosbench.scenarios.reconcile import settled_so_far
+from chaosbench.scenarios.rollups import Stretch
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.segments import Segments
 from chaosbench.scenarios.soak_state import State, read_state, write_state
@@ -59,10 +59,8 @@ class Keeping:
         self._directory = bench.directory if scenario.soak else None
         self._earlier_state = state = read_state(self._directory)
         self._earlier: Recorder | None = None
-        self._base: Recorder | None = None
         self._table = FaultTable.restored(state.faults) if state else FaultTable()
-        self._rolled_up = (state.rollups, state.rolled_up_s, state.rolled_up_at) if state else (0, 0.0, "")
-        self._over: list[FaultReport] = []
+        self._stretch = Stretch(state.rollups, state.rolled_up_s, state.rolled_up_at) if state else Stretch()
         self._writing = Writing(lambda text: bench.hub.say(Kind.WARNING, text=text))
         self._saving = asyncio.Lock()
         self._load_ended_ns: int | None = None
@@ -108,7 +106,7 @@ class Keeping:
             return
         self._segments = Segments(state.segments, state.elapsed_ns, state.saved_at)
         self._earlier = restored(state.recorder, recorder)
-        self._base = restored(state.rolled_up, recorder) if state.rolled_up else None
+        self._stretch.base = restored(state.rolled_up, recorder) if state.rolled_up else None
         warnings += state.warnings
         take_over(context.registers, state.stale)
         t0s = [one.injecting_at_s for one in self._table.reports if one.injecting_at_s is not None]
@@ -184,7 +182,7 @@ class Keeping:
             fault_table=self._table.rows(),
             windows_dropped={op_class.value: figures.dropped(op_class)[0] for op_class in OpClass},
             settled=None if ledger is None else settled_report(self._ledger),
-            rollups=self._rolled_up[0],
+            rollups=self._stretch.number,
         )
 
     def _lost(self, rows: Iterable[int]) -> None:
@@ -198,7 +196,7 @@ class Keeping:
             return
         async with self._saving:
             state, directory = self._state(ended=ended), self._directory
-            figures, base = together(self.figures()), self._base
+            figures, base = together(self.figures()), self._stretch.base
             settled = self._ledger.settled.stored()
 
             def write() -> None:
@@ -208,7 +206,6 @@ class Keeping:
             await self._writing.tried("state.json", write)
 
     def _state(self, *, ended: bool) -> State:
-        number, from_s, from_at = self._rolled_up
         table = self._table.stored(self._telling.told.values())
         return State(
             scenario=self._scenario.name,
@@ -223,10 +220,10 @@ class Keeping:
             faults=table,
             under_way=() if ended else tuple(self._telling.under_way()),
             settled={},
-            rollups=number,
+            rollups=self._stretch.number,
             rolled_up=None,
-            rolled_up_s=from_s,
-            rolled_up_at=from_at,
+            rolled_up_s=self._stretch.from_s,
+            rolled_up_at=self._stretch.from_at,
             warnings=tuple(self._warnings),
             consistency=self.consistency(),
             stale=handed_over(self._context.registers),
@@ -242,27 +239,22 @@ class Keeping:
             await self.save()
         while True:
             await clock.sleep(1.0)
-            self._over += self._telling.tick()
+            over = self._telling.tick()
             if self._directory is None:
-                self._over.clear()
                 continue
+            self._stretch.faults += over
             await self._rows.append()
             if clock.now() - saved_ns >= to_ns(STATE_S):
                 saved_ns = clock.now()
                 await self.save()
-            if self._scenario.rollup and to_s(self._measured_ns) - self._rolled_up[1] >= self._scenario.rollup:
+            if self._scenario.rollup and to_s(self._measured_ns) - self._stretch.from_s >= self._scenario.rollup:
                 await self._roll_up()
 
     async def _roll_up(self) -> None:
         """Write one; its stretch ends now."""
-        number, from_s, from_at = self._rolled_up
-        figures, directory = together(self.figures()), self._directory
+        directory = self._directory
         assert directory is not None
-        so_far = self._so_far(settled_so_far(self._ledger))
-        tallies, faults = difference(figures, self._base), tuple(self._over)
-        found = rollups.rollup(number + 1, so_far, tallies, faults, from_s, from_at or so_far.started_at)
-        self._base, self._rolled_up = figures, (number + 1, so_far.duration_s, so_far.finished_at)
-        self._over.clear()
+        found = self._stretch.roll_up(self._so_far(settled_so_far(self._ledger)), together(self.figures()))
         if await self._writing.tried("a roll-up", lambda: rollups.write(found, directory)):
             file = str(directory / rollups.DIRECTORY / f"{found.number:03d}.md")
             self._bench.hub.say(Kind.ROLLED_UP, number=found.number, verdict=found.verdict.value, file=file)

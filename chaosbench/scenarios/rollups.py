@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -10,6 +11,8 @@ from pydantic import TypeAdapter
 from chaosbench.model.report import FaultReport, Summary
 from chaosbench.model.rollup import Rollup
 from chaosbench.outcome import OpClass
+from chaosbench.recorder.recorder import Recorder
+from chaosbench.recorder.stored import difference
 from chaosbench.recorder.tally import Tally
 from chaosbench.results import write_durably
 from chaosbench.scenarios.fault_table import result
@@ -18,36 +21,48 @@ from chaosbench.scenarios.report import counted, latency, operation_report
 DIRECTORY = "rollups"
 
 
-def rollup(
-    number: int,
-    so_far: Summary,
-    tallies: tuple[Tally, ...],
-    faults: tuple[FaultReport, ...],
-    from_s: float,
-    from_at: str,
-) -> Rollup:
-    """That of one stretch.
+@dataclass(slots=True)
+class Stretch:
+    """The time since the last roll-up.
 
-    so_far:   the whole measurement as it stands
-    tallies:  what ended in the stretch
-    faults:   those that were over in it
+    number:          roll-ups made before
+    from_s, from_at: when it began; ``from_at`` is empty for the first
+    base:            all that was counted before
+    faults:          those that are over since
     """
+
+    number: int = 0
+    from_s: float = 0.0
+    from_at: str = ""
+    base: Recorder | None = None
+    faults: list[FaultReport] = field(default_factory=list)
+
+    def roll_up(self, so_far: Summary, figures: Recorder) -> Rollup:
+        """Its roll-up; the next stretch begins. ``figures`` is a copy of all that was counted so far."""
+        found = _rollup(self, so_far, difference(figures, self.base))
+        self.number, self.from_s, self.from_at = found.number, found.to_s, found.to_at
+        self.base = figures
+        self.faults = []
+        return found
+
+
+def _rollup(stretch: Stretch, so_far: Summary, tallies: tuple[Tally, ...]) -> Rollup:
     load = [tally for tally in tallies if tally.op_class is not OpClass.CONNECT]
-    counts, seconds = counted(load), so_far.duration_s - from_s
+    counts, seconds = counted(load), so_far.duration_s - stretch.from_s
     return Rollup(
-        number=number,
+        number=stretch.number + 1,
         scenario=so_far.scenario,
         seed=so_far.seed,
-        from_s=from_s,
+        from_s=stretch.from_s,
         to_s=so_far.duration_s,
-        from_at=from_at,
+        from_at=stretch.from_at or so_far.started_at,
         to_at=so_far.finished_at,
         load=counts,
         ok_per_s=round(counts.ok / seconds, 3) if seconds else 0.0,
         latency_ms=latency(load),
         operations=tuple(map(operation_report, tallies)),
-        faults=faults,
-        windows=tuple(window for window in so_far.error_windows if window.start_s >= from_s),
+        faults=tuple(stretch.faults),
+        windows=tuple(window for window in so_far.error_windows if window.start_s >= stretch.from_s),
         fault_table=so_far.soak.fault_table if so_far.soak else (),
         ledger=so_far.ledger,
         settled=so_far.soak.settled if so_far.soak else None,
