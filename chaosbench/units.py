@@ -50,7 +50,12 @@ def parse_duration(value: object) -> float:
 
 def parse_lasting(value: object) -> float:
     """A duration, or infinity from ``until stopped``."""
-    return math.inf if value == UNTIL_STOPPED else parse_duration(value)
+    if value == UNTIL_STOPPED:
+        return math.inf
+    seconds = parse_duration(value)
+    if not math.isfinite(seconds):
+        raise ValueError("write a number, not inf")
+    return seconds
 
 
 def lasting(seconds: float) -> str:

@@ -43,6 +43,27 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.FAULT_FAILED: {"fault": "leader-dies", "error": "pg1 is paused already"},
     Kind.HEAL_FAILED: FAULT
     | {"error": "not healed; to heal by hand: docker start 5f0c", "remedy": "docker start 5f0c2d9a71be"},
+    Kind.FAULT_OVER: {
+        "fault": "leader-dies",
+        "injector": "kill",
+        "target": "pg1",
+        "result": "recovered",
+        "rto_s": 19.5,
+        "write_gap_s": 19.4,
+        "redundancy_s": 31.0,
+        "path": "failover",
+    },
+    Kind.LEDGER_SETTLED: {
+        "upto": 60_000,
+        "rows": 59_990,
+        "lost": 1,
+        "recovered": 2,
+        "unexpected": 0,
+        "gone": 0,
+        "held": 6_000,
+    },
+    Kind.RESUMED: {"segment": 2, "elapsed_s": 3600.0, "gap_s": 42.5, "ended": False, "rows_unlogged": 1_000_000},
+    Kind.ROLLED_UP: {"number": 1, "verdict": "pass", "file": "runs/soak/rollups/001.md"},
     Kind.LEADER_CHANGED: {"leader": "pg2", "was": "pg1"},
     Kind.WINDOW_OPENED: {"class": "write", "reason": "57P01", "reopened": False},
     Kind.WINDOW_CLOSED: {

@@ -165,7 +165,7 @@ def series(directory: Path, file: Path) -> Path:
 
 def test_resuming_what_cannot_be_resumed(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     nowhere = tmp_path / "nowhere"
-    assert "no series to resume" in complaint(capsys, "run", "--resume", nowhere, code=2)
+    assert "nothing to resume" in complaint(capsys, "run", "--resume", nowhere, code=2)
     found = series(tmp_path, file)
     assert "leave --only and --trial out" in complaint(capsys, "run", "--resume", found, "--only", "a", code=2)
     assert "seed 7, not 8" in complaint(capsys, "run", "--resume", found, "--seed", 8, code=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import json
 import math
 import tracemalloc
@@ -12,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from test_run import Rig, kill, scenario
 
+from chaosbench.errors import UsageError
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings
+from chaosbench.scenarios.asked import Asked, asked
 from chaosbench.scenarios.run import run_scenario
 from chaosbench.scenarios.scenario import Action, Scenario, ScheduledFault, Stream
+from chaosbench.scenarios.turns import Run, scenarios_in_turn
 from chaosbench.schedule import Schedule, Span
 from chaosbench.units import Budget, parse_budget
 from chaosbench.workload import LedgerWorkload
@@ -280,3 +285,72 @@ async def test_an_outage_without_end_in_sight_costs_no_memory(tmp_path: Path):
     assert summary.ledger.lost == 0
     assert len(summary.error_windows) < 10
     assert sizes[1] - sizes[0] < 100_000
+
+
+# From the command line: where it goes, and what is gone on with
+
+FILE = """
+seed: 3
+scenarios:
+  week:
+    duration: DURATION
+    settle: 20s
+    warm_up: 0s
+    load: {workload: ledger, rate: 20/s, connections: 2}
+"""
+
+
+def written(tmp_path: Path, duration: str = "60s") -> Path:
+    file = tmp_path / "soak.yaml"
+    file.write_text(FILE.replace("DURATION", duration))
+    return file
+
+
+async def in_turn(rig: Rig, wanted: Asked, file: Path, out: Path) -> int:
+    found, scenarios, series = wanted
+    bench = replace(rig.bench, scenario_file=found.text, seed=3)
+    console = Console(file=io.StringIO(), width=100)
+    return await scenarios_in_turn(
+        Run(bench=bench, file=file, scenarios=scenarios, out=out, console=console, resume=series)
+    )
+
+
+def auto(file: Path, out: Path) -> Asked:
+    return asked(file, (), None, Path("auto"), None, out)
+
+
+async def test_auto_begins_goes_on_and_begins_anew(tmp_path: Path):
+    file, out = written(tmp_path), tmp_path / "runs"
+    rig = Rig()
+    assert auto(file, out)[2] is None, "nothing to go on with"
+    doomed = asyncio.create_task(in_turn(rig, auto(file, out), file, out))
+    rig.at(30.0, doomed.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await doomed
+    wanted = auto(file, out)
+    assert wanted[2] is not None
+    second = Rig()
+    second.database.rows = rig.database.rows
+    second.database.rows.arrive()
+    second.database.rows.server, second.database.rows.database = second.server, second.database
+    assert await in_turn(second, wanted, file, out) == 0
+    found = json.loads((wanted[2].path / "summary.json").read_text())
+    assert [one["number"] for one in found["soak"]["segments"]] == [1, 2]
+    assert auto(file, out)[2] is None, "it is complete"
+    with pytest.raises(UsageError, match="is complete"):
+        asked(file, (), None, wanted[2].path, None, out)
+    other = written(tmp_path, "61s")
+    assert auto(other, out)[2] is None, "of another text of the file"
+
+
+async def test_one_that_lasts_until_it_is_stopped_is_never_complete(tmp_path: Path):
+    file, out = written(tmp_path, "until stopped"), tmp_path / "runs"
+    rig = Rig()
+    rig.at(20.0, rig.bench.stop.set)
+    assert await in_turn(rig, auto(file, out), file, out) == 0
+    assert auto(file, out)[2] is not None
+
+
+def test_auto_needs_a_file(tmp_path: Path):
+    with pytest.raises(UsageError, match="name the scenario file"):
+        asked(None, (), None, Path("auto"), None, tmp_path)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from chaosbench.units import parse_duration, parse_rate, parse_ratio, parse_size, parse_throughput
+from chaosbench.units import (
+    finite,
+    lasting,
+    parse_budget,
+    parse_duration,
+    parse_lasting,
+    parse_rate,
+    parse_ratio,
+    parse_size,
+    parse_throughput,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +91,16 @@ def test_what_is_no_size(text: object) -> None:
         parse_throughput(f"{text}/s")
     with pytest.raises(ValueError, match="is not a throughput: write a size per second"):
         parse_throughput(text)
+
+
+def test_a_measurement_may_last_until_it_is_stopped():
+    assert math.isinf(parse_lasting("until stopped"))
+    assert parse_lasting("7d") == 604_800.0
+    assert [lasting(math.inf), lasting(90.0)] == ["until stopped", "90 s"]
+    assert (finite(math.inf), finite(2.0)) == (None, 2.0)
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_lasting("until monday")
+
+
+def test_a_budget_is_told_as_it_was_written():
+    assert [str(parse_budget(text)) for text in ("6/h", "20 / d", "2/m")] == ["6/h", "20/d", "2/m"]
