@@ -10,7 +10,7 @@ class FaultFigures:
     """One figure over faults, in seconds.
 
     n, mean, worst:  of all of them
-    median, p90:     of the newest 20,000
+    median, p90:     of the newest 2,000
     worst_fault:     whose figure the worst is
     """
 

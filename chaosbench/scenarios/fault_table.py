@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from chaosbench.model.report import FaultReport
 from chaosbench.model.soak import FaultFigures, FaultRow
 
-KEPT = 200
+KEPT = 100
 """Faults that are kept in full; and as many of the worst and the troubled as ``WORST`` says."""
-WORST = 50
-VALUES = 20_000
+WORST = 20
+VALUES = 2000
 """Newest values of a figure that its quantiles are made of; count, mean and worst are of all."""
 
 _REPORT: TypeAdapter[FaultReport] = TypeAdapter(FaultReport)
@@ -73,6 +73,7 @@ class FaultTable:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], _Row] = {}
         self._of: deque[tuple[str, tuple[str, str]]] = deque(maxlen=KEPT)
+        self._written: dict[str, str] = {}
         self.reports: list[FaultReport] = []
 
     def add(self, entry: str, report: FaultReport) -> None:
@@ -129,8 +130,14 @@ class FaultTable:
         return {
             "rows": rows,
             "of": [[name, list(key)] for name, key in self._of],
-            "reports": [_REPORT.dump_python(report, mode="json") for report in (*self.reports, *more)],
+            "reports": self._texts((*self.reports, *more)),
         }
+
+    def _texts(self, reports: Iterable[FaultReport]) -> list[str]:
+        """Each report as JSON, made once: this is done every few seconds, beside the load."""
+        old = self._written
+        self._written = {one.name: old.get(one.name) or _REPORT.dump_json(one).decode() for one in reports}
+        return list(self._written.values())
 
     @classmethod
     def restored(cls, found: dict[str, Any]) -> FaultTable:
@@ -141,7 +148,7 @@ class FaultTable:
             for name, (n, total, worst, fault, newest) in each["values"].items():
                 row.values[name] = Values(n, total, worst, fault, deque(newest, maxlen=VALUES))
         table._of.extend((name, (key[0], key[1])) for name, key in found["of"])
-        table.reports = [_REPORT.validate_python(report, strict=False) for report in found["reports"]]
+        table.reports = [_REPORT.validate_json(report) for report in found["reports"]]
         return table
 
 

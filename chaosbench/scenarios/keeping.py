@@ -34,7 +34,7 @@ from chaosbench.scenarios.reconcile import settled_so_far
 from chaosbench.scenarios.rollups import Stretch
 from chaosbench.scenarios.scenario import Scenario
 from chaosbench.scenarios.segments import Segments
-from chaosbench.scenarios.soak_state import State, read_state, write_state
+from chaosbench.scenarios.soak_state import State, read_state, understood, write_state
 from chaosbench.scenarios.stopping import stopped
 from chaosbench.scenarios.telling import Telling
 from chaosbench.scenarios.writing import Writing
@@ -59,7 +59,8 @@ class Keeping:
         self._directory = bench.directory if scenario.soak else None
         self._earlier_state = state = read_state(self._directory)
         self._earlier: Recorder | None = None
-        self._table = FaultTable.restored(state.faults) if state else FaultTable()
+        with understood(self._directory):
+            self._table = FaultTable.restored(state.faults) if state else FaultTable()
         self._stretch = Stretch(state.rollups, state.rolled_up_s, state.rolled_up_at) if state else Stretch()
         self._writing = Writing(lambda text: bench.hub.say(Kind.WARNING, text=text))
         self._saving = asyncio.Lock()
@@ -91,24 +92,16 @@ class Keeping:
         bench, state, ledger = self._bench, self._earlier_state, context.ledger
         self._ledger, self._recorder, self._faults, self._so_far = ledger, recorder, faults, so_far
         self._context, self._watch, self._warnings = context, watch, warnings
-        self._telling = Telling(
-            faults,
-            recorder,
-            watch,
-            bench.anchor,
-            bench.hub,
-            self._table,
-            lambda: recorder.leader,
-            bench.directory,
-        )
+        self._telling = Telling(faults, recorder, watch, bench, self._table)
         self._segments = Segments((), 0, None)
         if state is None:
             return
         self._segments = Segments(state.segments, state.elapsed_ns, state.saved_at)
-        self._earlier = restored(state.recorder, recorder)
-        self._stretch.base = restored(state.rolled_up, recorder) if state.rolled_up else None
+        with understood(self._directory):
+            self._earlier = restored(state.recorder, recorder)
+            self._stretch.base = restored(state.rolled_up, recorder) if state.rolled_up else None
+            take_over(context.registers, state.stale)
         warnings += state.warnings
-        take_over(context.registers, state.stale)
         t0s = [one.injecting_at_s for one in self._table.reports if one.injecting_at_s is not None]
         faults.go_on(state.done, t0s)
         for report in map(cut_off, state.under_way):
@@ -196,7 +189,7 @@ class Keeping:
             return
         async with self._saving:
             state, directory = self._state(ended=ended), self._directory
-            figures, base = together(self.figures()), self._stretch.base
+            figures, base = together(self._recorder, self._earlier), self._stretch.base
             settled = self._ledger.settled.stored()
 
             def write() -> None:
@@ -254,7 +247,9 @@ class Keeping:
         """Write one; its stretch ends now."""
         directory = self._directory
         assert directory is not None
-        found = self._stretch.roll_up(self._so_far(settled_so_far(self._ledger)), together(self.figures()))
+        found = self._stretch.roll_up(
+            self._so_far(settled_so_far(self._ledger)), together(self._recorder, self._earlier)
+        )
         if await self._writing.tried("a roll-up", lambda: rollups.write(found, directory)):
             file = str(directory / rollups.DIRECTORY / f"{found.number:03d}.md")
             self._bench.hub.say(Kind.ROLLED_UP, number=found.number, verdict=found.verdict.value, file=file)

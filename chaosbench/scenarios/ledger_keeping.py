@@ -13,7 +13,7 @@ from chaosbench.model.cluster import Role, Snapshot
 from chaosbench.model.soak import SettledReport
 from chaosbench.scenarios.ledger_log import LedgerLog, caught_up, replayed
 from chaosbench.scenarios.settling import NotNow, Settlement, Settling
-from chaosbench.scenarios.soak_state import State
+from chaosbench.scenarios.soak_state import State, understood
 from chaosbench.scenarios.writing import Writing
 from chaosbench.settled import Settled
 
@@ -27,8 +27,9 @@ async def ledger_of(bench: Bench, snapshot: Snapshot, state: State | None) -> Le
         return Ledger(run=int(bench.anchor.date(bench.clock.now()).timestamp() * 1_000_000))
     rows = bench.database.ledger_rows()
     newest = [await rows.newest(node, state.run) for node in snapshot.of(Role.POSTGRES)]
-    settled = Settled.restored(state.settled)
-    caught_up(settled, replayed(bench.directory), max(newest))
+    with understood(bench.directory):
+        settled = Settled.restored(state.settled)
+        caught_up(settled, replayed(bench.directory), max(newest))
     return Ledger(state.run, settled)
 
 

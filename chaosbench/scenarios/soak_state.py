@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,15 @@ def read_state(directory: Path | None) -> State | None:
     if found.version != STATE_VERSION:
         raise UsageError(f"{path}: of another version of chaosbench; begin a new soak")
     return found
+
+
+@contextmanager
+def understood(directory: Path | None) -> Iterator[None]:
+    """What of the state is put to use in the block must make sense. UsageError when it does not."""
+    try:
+        yield
+    except (ValidationError, KeyError, TypeError, ValueError, zlib.error):
+        raise UsageError(f"{directory}: its {STATE} is not what this chaosbench writes; begin a new soak") from None
 
 
 def write_state(state: State, directory: Path) -> None:

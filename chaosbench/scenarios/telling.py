@@ -8,14 +8,13 @@ at the faults that are still remembered in full once more.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from chaosbench.clock import NS, Anchor, to_s
+from chaosbench.clock import NS, to_s
 from chaosbench.events import Kind
 from chaosbench.model.report import FaultReport
 from chaosbench.observers.watch import Watch
@@ -24,7 +23,9 @@ from chaosbench.scenarios.fault_report import Scene, fault_report
 from chaosbench.scenarios.fault_table import KEPT, FaultTable, nearest, result
 from chaosbench.scenarios.faults import FaultRecord, Faults
 from chaosbench.scenarios.tying import AFTERMATH_NS, tied
-from chaosbench.sinks.hub import Hub
+
+if TYPE_CHECKING:
+    from chaosbench.scenarios.run import Bench
 
 FAULTS = "faults.jsonl"
 _BEFORE_NS = 60 * NS
@@ -36,29 +37,17 @@ _REPORT: TypeAdapter[FaultReport] = TypeAdapter(FaultReport)
 class Telling:
     """Looks at the faults of one scenario, about once a second.
 
-    leader:  who leads now
-    told:    reports of faults that are over and still remembered in full, by name
+    told:  reports of faults that are over and still remembered in full, by name
     """
 
-    def __init__(
-        self,
-        faults: Faults,
-        recorder: Recorder,
-        watch: Watch,
-        anchor: Anchor,
-        hub: Hub,
-        table: FaultTable,
-        leader: Callable[[], str | None],
-        directory: Path | None,
-    ) -> None:
+    def __init__(self, faults: Faults, recorder: Recorder, watch: Watch, bench: Bench, table: FaultTable) -> None:
         self._faults = faults
         self._recorder = recorder
         self._watch = watch
-        self._anchor = anchor
-        self._hub = hub
+        self._anchor = bench.anchor
+        self._hub = bench.hub
         self._table = table
-        self._leader = leader
-        self._path = directory / FAULTS if directory else None
+        self._path = bench.directory / FAULTS if bench.directory else None
         self.told: dict[str, FaultReport] = {}
 
     def tick(self) -> tuple[FaultReport, ...]:
@@ -100,7 +89,7 @@ class Telling:
         return now_ns >= max(ended_ns, back_ns or 0) + AFTERMATH_NS
 
     def _scene(self, end_ns: int) -> Scene:
-        return Scene.of(self._recorder, self._anchor, self._watch, self._faults.records, end_ns, self._leader())
+        return Scene.of(self._recorder, self._anchor, self._watch, self._faults.records, end_ns, self._recorder.leader)
 
     def _tell(self, records: list[FaultRecord], end_ns: int) -> tuple[FaultReport, ...]:
         if not records:
