@@ -20,6 +20,7 @@ from chaosbench.model.report import (
 )
 from chaosbench.render import phases
 from chaosbench.render.consistency import consistency_lines
+from chaosbench.render.soak import faults_shown, soak_lines
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _INDENT = " " * 4
@@ -38,8 +39,9 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     yield from (_expectation(expectation) for expectation in summary.expectations)
     yield _load(summary)
     yield _latency(summary)
-    for fault in summary.faults:
+    for fault in faults_shown(summary):
         yield from _fault(fault)
+    yield from soak_lines(summary)
     untied = [window for window in summary.error_windows if window.fault is None]
     if untied:
         yield Text("  error windows that no fault explains", "yellow")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from rich.console import Console
 from test_run import Rig, kill, scenario
 
@@ -20,6 +21,7 @@ from chaosbench.errors import UsageError
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings
+from chaosbench.render import terminal
 from chaosbench.scenarios.asked import Asked, asked
 from chaosbench.scenarios.run import run_scenario
 from chaosbench.scenarios.scenario import Action, Scenario, ScheduledFault, Stream
@@ -336,6 +338,11 @@ async def test_auto_begins_goes_on_and_begins_anew(tmp_path: Path):
     assert await in_turn(second, wanted, file, out) == 0
     found = json.loads((wanted[2].path / "summary.json").read_text())
     assert [one["number"] for one in found["soak"]["segments"]] == [1, 2]
+    shown = Console(file=io.StringIO(), width=120)
+    terminal.show(TypeAdapter(Summary).validate_python(found), shown)
+    assert isinstance(shown.file, io.StringIO)
+    assert "segment  2: " in shown.file.getvalue()
+    assert "ledger rows in " in shown.file.getvalue()
     assert auto(file, out)[2] is None, "it is complete"
     with pytest.raises(UsageError, match="is complete"):
         asked(file, (), None, wanted[2].path, None, out)

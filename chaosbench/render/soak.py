@@ -1,0 +1,72 @@
+"""What a soak has of its own, on a terminal: its segments, all faults by entry, what is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from chaosbench.model.report import FaultReport, Summary
+from chaosbench.model.soak import FaultRow, Segment, SettledReport
+
+SHOWN = 20
+"""Faults of a soak that are shown one by one, the newest; the table has all."""
+
+_HEADS = ("recovered", "unnoticed", "not recovered", "trouble", "left out", "rows lost", "RTO median", "p90", "worst")
+
+
+def faults_shown(summary: Summary) -> tuple[FaultReport, ...]:
+    """The faults that are shown one by one: of a soak the newest that were not left out."""
+    if summary.soak is None:
+        return summary.faults
+    return tuple(fault for fault in summary.faults if fault.skipped is None)[-SHOWN:]
+
+
+def soak_lines(summary: Summary) -> Iterator[RenderableType]:
+    """Nothing for a scenario that is no soak."""
+    soak = summary.soak
+    if soak is None:
+        return
+    if len(soak.segments) > 1:
+        yield from map(_segment, soak.segments)
+    if soak.fault_table:
+        yield _table(soak.fault_table)
+    if soak.settled is not None:
+        yield from _settled(soak.settled)
+
+
+def _segment(segment: Segment) -> Text:
+    gap = f", after {segment.gap_s:,.0f} s without chaosbench" if segment.gap_s is not None else ""
+    end = "" if segment.ended else ", killed"
+    return Text(f"  segment  {segment.number}: {segment.from_s:,.0f} s to {segment.to_s:,.0f} s{gap}{end}")
+
+
+def _table(rows: tuple[FaultRow, ...]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("    all faults", no_wrap=True)
+    for head in _HEADS:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        counts = (row.recovered, row.unnoticed, row.not_recovered, row.trouble, row.skipped, row.lost_rows)
+        figures = (row.rto_s.median, row.rto_s.p90, row.rto_s.worst)
+        name = row.entry if row.injector in row.entry else f"{row.entry}: {row.injector}"
+        table.add_row(
+            f"    {name}",
+            *(f"{count:,}" for count in counts),
+            *("-" if value is None else f"{value:.2f}" for value in figures),
+        )
+    return table
+
+
+def _settled(settled: SettledReport) -> Iterator[Text]:
+    yield Text(
+        f"  settled  {settled.rows:,} ledger rows in {settled.checkpoints:,} checkpoints, up to {settled.upto:,}"
+    )
+    if settled.gone:
+        yield Text(f"  {settled.gone:,} checkpoints are gone, and {settled.gone_rows:,} rows with them", "bold red")
+    if settled.unlogged:
+        yield Text(
+            f"  {settled.unlogged:,} rows sent just before chaosbench was killed: unknown, and there", "yellow"
+        )
