@@ -67,6 +67,4 @@ def _settled(settled: SettledReport) -> Iterator[Text]:
     if settled.gone:
         yield Text(f"  {settled.gone:,} checkpoints are gone, and {settled.gone_rows:,} rows with them", "bold red")
     if settled.unlogged:
-        yield Text(
-            f"  {settled.unlogged:,} rows sent just before chaosbench was killed: unknown, and there", "yellow"
-        )
+        yield Text(f"  {settled.unlogged:,} rows sent just before chaosbench was killed: unknown, and there", "yellow")

@@ -9,6 +9,7 @@ import json
 import math
 import tracemalloc
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,23 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from test_run import Rig, kill, scenario
 
-from chaosbench.errors import UsageError
+from chaosbench.errors import ScenarioFileError, UsageError
 from chaosbench.events import Kind
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings
 from chaosbench.render import terminal
 from chaosbench.scenarios.asked import Asked, asked
+from chaosbench.scenarios.loader import load
+from chaosbench.scenarios.plan import planned
+from chaosbench.scenarios.plan_table import as_json, table
 from chaosbench.scenarios.run import run_scenario
 from chaosbench.scenarios.scenario import Action, Scenario, ScheduledFault, Stream
 from chaosbench.scenarios.turns import Run, scenarios_in_turn
 from chaosbench.schedule import Schedule, Span
 from chaosbench.units import Budget, parse_budget
 from chaosbench.workload import LedgerWorkload
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
 
@@ -361,3 +367,57 @@ async def test_one_that_lasts_until_it_is_stopped_is_never_complete(tmp_path: Pa
 def test_auto_needs_a_file(tmp_path: Path):
     with pytest.raises(UsageError, match="name the scenario file"):
         asked(None, (), None, Path("auto"), None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["duration: 60s", "budget: 6 an hour"], "4:5: budget: '6 an hour' is no budget: write a whole number per"),
+        (["duration: 60s", "cool_down: 5"], "4:5: cool_down: 5 is not a duration: write a number with a unit"),
+        (["duration: until monday"], "3:5: duration: 'until monday' is not a duration"),
+        (["duration: 60s", "trials: 3", "settle: 1m"], "5:5: 'settle' and 'trials' exclude each other"),
+        (["duration: until stopped", "trials: 3"], "3:5: duration: trials must end: write how long each lasts"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, keys: list[str], said: str):
+    file = tmp_path / "soak.yaml"
+    body = "".join(f"    {line}\n" for line in [*keys, "load: {workload: ledger, rate: 1/s}"])
+    file.write_text(f"scenarios:\n  a:\n{body}")
+    with pytest.raises(ScenarioFileError) as found:
+        load(file)
+    assert said in str(found.value)
+
+
+def test_a_day_or_more_is_a_soak_by_default(tmp_path: Path):
+    file = tmp_path / "soak.yaml"
+    for duration, soaks in (("23h", False), ("1d", True), ("until stopped", True)):
+        file.write_text(f"scenarios:\n  a:\n    duration: {duration}\n    load: {{workload: ledger, rate: 1/s}}\n")
+        (found,) = load(file).scenarios
+        assert found.soak is soaks
+        assert (found.settle, found.rollup) == ((600.0, 86_400.0) if soaks else (0.0, 0.0))
+    assert found.endless
+
+
+def test_an_endless_plan_is_shown_in_part_and_is_the_same_every_time():
+    endless = soak(often(20.0), duration=math.inf, budget=Budget(6, 3600.0), cool_down=30.0)
+    lines = list(table(endless, 5, None))
+    assert lines == list(table(endless, 5, None))
+    assert lines[0].startswith("test: until stopped of load")
+    assert "and so on" in lines[-2]
+    assert "at most 6/h faults" in lines[-1]
+    (plan,) = json.loads(as_json([endless], 5))["plans"]
+    assert (plan["duration_s"], plan["more"], len(plan["faults"])) == (None, True, 1000)
+
+
+def test_the_soaks_that_come_along_are_good():
+    (week,) = load(SCENARIOS / "soak.yaml").scenarios
+    (fast,) = load(SCENARIOS / "soak-fast.yaml").scenarios
+    assert week.duration == 7 * 86_400
+    assert {action.injector.kind for entry in week.faults for action in entry.actions} >= {
+        "kill",
+        "pause",
+        "switchover",
+    }
+    assert week.soak
+    assert fast.soak
+    assert all(20 <= len(list(islice(planned(fast, seed), 100))) <= 60 for seed in range(20))
