@@ -199,6 +199,7 @@ class FakeLedgerRows:
         self.kept: dict[str, dict[int, Checkpoint]] = {}
         self.dropped: list[int] = []
         self.lags: frozenset[str] = frozenset()
+        self.canary = 0
 
     def arrive(self) -> None:
         """What clients wrote since the last look."""
@@ -240,6 +241,10 @@ class FakeLedgerRows:
         if found:
             self.dropped.append(len(found))
         return _runs_of(found)
+
+    async def tidy(self, leader: Member, most: int) -> int:
+        self.canary, gone = max(0, self.canary - most), min(self.canary, most)
+        return gone
 
 
 def _runs_of(ids: BitMap64) -> tuple[Run, ...]:

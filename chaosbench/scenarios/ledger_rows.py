@@ -29,6 +29,13 @@ WITH chosen AS (SELECT id FROM chaosbench_ledger WHERE run = $1 AND id <= $2 ORD
 SELECT min(id) AS first, max(id) AS last
 FROM (SELECT id, id - row_number() OVER (ORDER BY id) AS island FROM gone) AS numbered GROUP BY island ORDER BY 1
 """
+# Oldest first without an index: they are where the table begins.
+_TIDY = """
+WITH gone AS (DELETE FROM chaosbench_canary WHERE ctid IN (
+    SELECT ctid FROM chaosbench_canary WHERE at < now() - interval '10 minutes' LIMIT $1
+) RETURNING 1)
+SELECT count(*) AS gone FROM gone
+"""
 _KEEP = """
 INSERT INTO chaosbench_checkpoint (run, number, after, upto, rows, checksum, ids) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (run, number) DO UPDATE
@@ -62,6 +69,10 @@ class LedgerRows(Protocol):
 
     async def drop(self, leader: Member, run: int, upto: int, most: int) -> tuple[Run, ...]:
         """Delete at most so many of the first rows up to that id; returns those that were there."""
+        ...
+
+    async def tidy(self, leader: Member, most: int) -> int:
+        """Delete at most so many of the canary's old rows, which nobody looks at again; returns how many."""
         ...
 
 
@@ -103,3 +114,8 @@ class LiveLedgerRows:
         """Delete at most so many of the first rows up to that id; returns those that were there."""
         rows = await postgres.fetch(leader.ports["sql"], self.login, _DROP, run, upto, most, timeout=_TIMEOUT_S)
         return tuple((row["first"], row["last"]) for row in rows)
+
+    async def tidy(self, leader: Member, most: int) -> int:
+        """Delete at most so many of the canary's old rows, which nobody looks at again; returns how many."""
+        rows = await postgres.fetch(leader.ports["sql"], self.login, _TIDY, most, timeout=_TIMEOUT_S)
+        return int(rows[0]["gone"])

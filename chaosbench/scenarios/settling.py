@@ -108,6 +108,7 @@ class Settling:
                 await self._save()
             try:
                 await self._drop(leader)
+                await self._tidy(leader)
             except (NotNow, QueryError, ClusterUnavailable):
                 if not rows and not gone:
                     raise  # there is nothing to tell; what is left is deleted the next time
@@ -177,6 +178,12 @@ class Settling:
                 return
             if ledger.settled.turned_up(ids_of(runs)):
                 await self._save()
+            await self._clock.sleep(PAUSE_S)
+
+    async def _tidy(self, leader: Member) -> None:
+        """The canary writes 200 rows a second while it looks often: a week of that is millions."""
+        while await self._rows.tidy(leader, BATCH):
+            self._undisturbed()
             await self._clock.sleep(PAUSE_S)
 
     def _undisturbed(self) -> None:

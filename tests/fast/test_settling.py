@@ -55,8 +55,10 @@ class Bench:
 
 async def test_rows_are_settled_saved_and_deleted_in_small_batches():
     bench = Bench()
+    bench.rows.canary = 5000
     await bench.old()
     found = await bench.settling.settle()
+    assert bench.rows.canary == 0
     assert (found.rows, found.upto, found.lost, found.gone) == (12_000, 12_000, (), ())
     assert bench.calls == ["save"]
     assert bench.rows.dropped == [settling.BATCH] * 6
