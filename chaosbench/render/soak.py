@@ -24,6 +24,11 @@ def faults_shown(summary: Summary) -> tuple[FaultReport, ...]:
     return tuple(fault for fault in summary.faults if fault.skipped is None)[-SHOWN:]
 
 
+def unlogged(summary: Summary) -> int:
+    """Recovered rows of which nobody knows whether they had been acknowledged before a kill."""
+    return summary.soak.settled.unlogged if summary.soak is not None and summary.soak.settled is not None else 0
+
+
 def soak_lines(summary: Summary) -> Iterator[RenderableType]:
     """Nothing for a scenario that is no soak."""
     soak = summary.soak

@@ -20,7 +20,7 @@ from chaosbench.model.report import (
 )
 from chaosbench.render import phases
 from chaosbench.render.consistency import consistency_lines
-from chaosbench.render.soak import faults_shown, soak_lines
+from chaosbench.render.soak import faults_shown, soak_lines, unlogged
 
 _STYLE = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _INDENT = " " * 4
@@ -47,7 +47,7 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield Text("  error windows that no fault explains", "yellow")
         yield _windows(untied)
     if summary.ledger is not None:
-        yield _ledger(summary.ledger)
+        yield _ledger(summary.ledger, unlogged(summary))
     yield from phases.cost(summary)
     yield from consistency_lines(summary)
     yield from (Text(f"  warning: {warning}", "yellow") for warning in summary.warnings)
@@ -159,14 +159,16 @@ def _windows(windows: tuple[ErrorWindow, ...] | list[ErrorWindow]) -> Table:
     return table
 
 
-def _ledger(ledger: LedgerReport) -> Text:
+def _ledger(ledger: LedgerReport, unlogged: int) -> Text:
+    recovered = None if ledger.recovered is None else ledger.recovered - unlogged
+
     def said(count: int | None) -> str:
         return "?" if count is None else f"{count:,}"
 
     line = Text.assemble(
         f"  ledger   {ledger.acked:,} rows acknowledged: ",
         (f"{said(ledger.lost)} lost{_named(ledger.lost_ids)}", "bold red" if ledger.lost else "bold"),
-        f", {said(ledger.recovered)} of {ledger.unknown:,} unknown are there, {said(ledger.unexpected)} unexpected",
+        f", {said(recovered)} of {ledger.unknown:,} unknown are there, {said(ledger.unexpected)} unexpected",
         f" (read on {', '.join(node.node for node in ledger.nodes) or 'no node'})",
     )
     if ledger.note:

@@ -199,15 +199,15 @@ class Keeping:
             await self._writing.tried("state.json", write)
 
     def _state(self, *, ended: bool) -> State:
-        table = self._table.stored(self._telling.told.values())
+        table, measured_ns = self._table.stored(self._telling.told.values()), self._measured_ns
         return State(
             scenario=self._scenario.name,
             seed=self._bench.seed,
             run=self._ledger.run,
-            elapsed_ns=self._measured_ns,
+            elapsed_ns=measured_ns,
             saved_at=iso(datetime.now(UTC)),
             ended=ended,
-            segments=self._segments.until(self._measured_ns, ended=ended),
+            segments=self._segments.until(measured_ns, ended=ended),
             done=dict(self._faults.done),
             recorder={},
             faults=table,

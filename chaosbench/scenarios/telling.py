@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from chaosbench.clock import NS, to_s
 from chaosbench.events import Kind
-from chaosbench.model.report import FaultReport
+from chaosbench.model.report import ErrorWindow, FaultReport
 from chaosbench.observers.watch import Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.fault_report import Scene, fault_report
@@ -63,7 +63,8 @@ class Telling:
         """The faults that have come and are not over, as they stand."""
         now_ns = self._recorder.clock.now()
         open_ = [record for record in self._faults.records if not record.told and record.outage is not None]
-        return [fault_report(record, (), self._scene(now_ns)) for record in open_]
+        windows = self._tied(open_)
+        return [fault_report(record, windows, self._scene(now_ns)) for record in open_]
 
     def lost(self, done_ns: Iterable[int]) -> None:
         """Ledger rows acknowledged at these times are lost: whose fault was that?"""
@@ -94,14 +95,9 @@ class Telling:
     def _tell(self, records: list[FaultRecord], end_ns: int) -> tuple[FaultReport, ...]:
         if not records:
             return ()
-        seen = self._recorder.windows()
-        windows = tied(seen, tuple(self._faults.records), self._recorder.started_ns)
-        scene, reports = self._scene(end_ns), []
+        windows, scene, reports = self._tied(records), self._scene(end_ns), []
         for record in records:
             report = fault_report(record, windows, scene)
-            for window, told in zip(seen, windows, strict=True):
-                if told.fault == report.name:
-                    window.fault = report.name
             record.told = True
             self.told[report.name] = report
             self._table.add(record.plan.source or record.plan.name, report)
@@ -110,6 +106,18 @@ class Telling:
         self._write(reports)
         self._forget()
         return tuple(reports)
+
+    def _tied(self, records: list[FaultRecord]) -> tuple[ErrorWindow, ...]:
+        """The windows that these faults may have opened. Who opened one that is over is settled."""
+        t0s = [record.outage.t0_ns for record in records if record.outage is not None]
+        if not t0s:
+            return ()
+        seen = tuple(window for window in self._recorder.windows() if window.seen_ns >= min(t0s))
+        found = tied(seen, tuple(self._faults.records), self._recorder.started_ns)
+        for window, told in zip(seen, found, strict=True):
+            if window.closed:
+                window.fault = told.fault
+        return found
 
     def _write(self, reports: list[FaultReport]) -> None:
         if self._path is None:

@@ -170,6 +170,8 @@ async def test_a_killed_soak_goes_on_with_its_figures_faults_and_ledger(tmp_path
     names = [fault.name for fault in summary.faults]
     assert names[: len(before)] == before
     assert len(set(names)) == len(names), "no fault came twice"
+    assert all(window.fault in names for window in summary.error_windows)
+    assert len(summary.error_windows) >= 5
     # Rows that were acknowledged after the last entry of the log are unknown, and found.
     assert (ledger.lost, ledger.unexpected) == (0, 0)
     assert ledger.attempted == ledger.acked + ledger.failed + ledger.unknown
