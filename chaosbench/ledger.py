@@ -181,7 +181,8 @@ class Ledger:
 
     def ended(self) -> Ends:
         """What ended since the last call. Costs in proportion to that, not to the ledger."""
-        known = {code: self._open & self._ids(code) if self._open else BitMap64() for code in (_OK, _FAILED, _UNKNOWN)}
+        oldest = self._open.min() - 1 if self._open else self.newest
+        known = {code: self._open & self._ids(code, oldest) for code in (_OK, _FAILED, _UNKNOWN)}
         for ids in known.values():
             self._open -= ids
         for code, ids in known.items():

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from test_run import Rig, kill, scenario
 
-from chaosbench.errors import ScenarioFileError, UsageError
+from chaosbench.errors import ClusterUnavailable, ScenarioFileError, UsageError
 from chaosbench.events import Kind
+from chaosbench.model.cluster import Snapshot
 from chaosbench.model.report import Summary, Verdict
 from chaosbench.model.scenario import StreamSettings
 from chaosbench.render import terminal
@@ -199,6 +200,63 @@ async def test_rows_after_the_last_entry_of_the_log_are_unknown_and_not_lost(tmp
     # One more was on its way when the last whole entry was written.
     assert 100 < summary.soak.settled.unlogged == (summary.ledger.recovered or 0) - summary.ledger.unknown
     assert summary.ledger.unknown <= 1
+
+
+async def test_a_soak_that_was_stopped_goes_on_without_a_loss(tmp_path: Path):
+    planned = soak(often(40.0))
+    first = Soaking(tmp_path)
+    first.at(100.0, first.bench.stop.set)
+    stopped = await first.soak(planned)
+    assert (stopped.verdict, stopped.stopped_early) == (Verdict.UNKNOWN, True)
+    second = Soaking(tmp_path, first)
+    summary = await second.soak(planned)
+    assert (summary.verdict, summary.stopped_early) == (Verdict.PASS, False), summary.why
+    own, ledger = summary.soak, summary.ledger
+    assert own is not None
+    assert own.settled is not None
+    assert ledger is not None
+    assert [one.ended for one in own.segments] == [True, True]
+    assert own.settled.unlogged == 0
+    assert (ledger.lost, ledger.unexpected, ledger.unknown) == (0, 0, 0)
+    assert summary.load.ok > stopped.load.ok > 1500
+    assert summary.load.attempted == pytest.approx(300 * 20, rel=0.01)
+    names = [fault.name for fault in summary.faults]
+    assert names[: len(stopped.faults)] == [fault.name for fault in stopped.faults]
+
+
+async def test_an_engine_that_does_not_answer_holds_up_settling_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rig = Soaking(tmp_path)
+    answers = rig.cluster.snapshot
+    away = False
+
+    async def snapshot(*patience: float) -> Snapshot:
+        task = asyncio.current_task()
+        assert task is not None
+        if away and "follows" not in repr(task.get_coro()):  # what clients see of it goes on
+            raise ClusterUnavailable("the engine does not answer")
+        return await answers(*patience)
+
+    def goes() -> None:
+        nonlocal away
+        away = True
+
+    def comes() -> None:
+        nonlocal away
+        away = False
+
+    monkeypatch.setattr(rig.cluster, "snapshot", snapshot)
+    rig.at(75, goes)
+    rig.at(130, comes)
+    summary = await rig.soak(soak(often(15.0), cool_down=5.0, duration=170.0))
+    started_ns = summary.started_monotonic_ns
+    settled = [(event.at_ns - started_ns) / 1e9 for event in rig.watcher.events if event.kind is Kind.LEDGER_SETTLED]
+    assert not [at for at in settled if 74 < at < 128]
+    assert [at for at in settled if at >= 128]
+    assert summary.ledger is not None
+    assert summary.ledger.lost == 0
+    assert any("does not answer" in warning for warning in summary.warnings)
 
 
 async def test_rows_lost_while_chaosbench_was_away_are_lost(tmp_path: Path):
