@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chaosbench.scenarios.run import Bench
 
 FAULTS = "faults.jsonl"
+_FORGET_NS = 3600 * NS
 _BEFORE_NS = 60 * NS
 """Observations from so long before the oldest fault that is remembered are kept."""
 
@@ -48,11 +49,14 @@ class Telling:
         self._hub = bench.hub
         self._table = table
         self._path = bench.directory / FAULTS if bench.directory else None
+        self._forgot_ns = recorder.began_ns
         self.told: dict[str, FaultReport] = {}
 
     def tick(self) -> tuple[FaultReport, ...]:
         """Tell of the faults that are over now."""
         now_ns = self._recorder.clock.now()
+        if now_ns - self._forgot_ns >= _FORGET_NS:
+            self._forget_seen(now_ns)  # things also change where no fault comes
         return self._tell([record for record in self._faults.records if self._over(record, now_ns)], now_ns)
 
     def rest(self, end_ns: int) -> None:
@@ -137,8 +141,12 @@ class Telling:
             records.remove(record)
             with suppress(KeyError):
                 self._table.keep(self.told.pop(record.plan.name))
-        t0s = [record.outage.t0_ns for record in records if record.outage is not None]
-        self._watch.forget(min(t0s, default=self._recorder.clock.now()) - _BEFORE_NS)
+        self._forget_seen(self._recorder.clock.now())
+
+    def _forget_seen(self, now_ns: int) -> None:
+        self._forgot_ns = now_ns
+        t0s = [record.outage.t0_ns for record in self._faults.records if record.outage is not None]
+        self._watch.forget(min(t0s, default=now_ns) - _BEFORE_NS)
 
 
 def _told(report: FaultReport) -> dict[str, Any]:

@@ -29,10 +29,17 @@ def used() -> dict[str, float]:
     return {
         "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
         "fds": sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1,  # one is this look's own
-        "tasks": len(asyncio.all_tasks()),
+        "tasks": _tasks(),
         "threads": threading.active_count(),
         "cpu_s": round(time.process_time(), 3),
     }
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0  # no loop runs
 
 
 class UsageFile:

@@ -52,7 +52,7 @@ def soak(*faults: ScheduledFault, rate: str = "20/s", **changes: object) -> Scen
         workload=LedgerWorkload(),
         settings=StreamSettings(rate=rate, connections=2),  # type: ignore[arg-type]
     )
-    usual: dict[str, Any] = {"duration": 300.0, "settle": 30.0, "rollup": 100.0, "streams": (stream,)}
+    usual: dict[str, Any] = {"duration": 180.0, "settle": 20.0, "rollup": 70.0, "streams": (stream,)}
     return replace(scenario(**{**usual, **changes}), faults=faults)
 
 
@@ -84,8 +84,8 @@ async def test_a_soak_settles_its_ledger_and_rolls_up(tmp_path: Path):
     assert own.settled is not None
     assert (ledger.lost, ledger.unexpected, ledger.checked) == (0, 0, True)
     assert ledger.attempted == ledger.acked + ledger.failed + ledger.unknown
-    assert own.settled.upto > 3000
-    assert own.settled.rows == sum(rig.database.rows.dropped) > 2500
+    assert own.settled.upto > 1500
+    assert own.settled.rows == sum(rig.database.rows.dropped) > 1300
     left = sum(map(len, rig.database.rows.there.values()))
     assert left + own.settled.rows == ledger.acked + (ledger.recovered or 0)
     assert max(rig.database.rows.dropped) <= 2000
@@ -107,12 +107,12 @@ async def test_rows_that_are_lost_are_found_when_they_are_settled_and_stay_found
     assert summary.ledger.losses is not None
     found = [each["lost"] for each in rig.of(Kind.LEDGER_SETTLED)]
     assert found == [2] + [0] * (len(found) - 1), "found once, and early"
-    assert len(found) > 5
+    assert len(found) > 3
 
 
 async def test_a_checkpoint_that_is_gone_is_noticed_and_its_rows_count_as_lost(tmp_path: Path):
     rig = Soaking(tmp_path)
-    rig.at(150, lambda: rig.database.rows.kept["pg2"].pop(1))
+    rig.at(125, lambda: rig.database.rows.kept["pg2"].pop(1))
     summary = await rig.soak(soak(expect={"rpo": "== 0"}))
     assert summary.verdict is Verdict.FAIL
     own = summary.soak
@@ -120,7 +120,7 @@ async def test_a_checkpoint_that_is_gone_is_noticed_and_its_rows_count_as_lost(t
     assert own.settled is not None
     assert summary.ledger is not None
     assert (own.settled.gone, summary.ledger.lost) == (1, own.settled.gone_rows)
-    assert own.settled.gone_rows > 300
+    assert own.settled.gone_rows > 100
     assert [each["gone"] for each in rig.of(Kind.LEDGER_SETTLED)].count(1) == 1
 
 
@@ -144,9 +144,9 @@ async def killed(rig: Soaking, planned: Scenario, after: float) -> None:
 
 
 async def test_a_killed_soak_goes_on_with_its_figures_faults_and_ledger(tmp_path: Path):
-    planned = soak(often(40.0), expect={"rpo": "== 0", "unexpected": "== 0"})
+    planned = soak(often(25.0), expect={"rpo": "== 0", "unexpected": "== 0"})
     first = Soaking(tmp_path)
-    await killed(first, planned, 160.0)
+    await killed(first, planned, 115.0)
     state = json.loads((tmp_path / "state.json").read_text())
     assert not state["ended"]
     before = [json.loads(line)["name"] for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
@@ -155,7 +155,7 @@ async def test_a_killed_soak_goes_on_with_its_figures_faults_and_ledger(tmp_path
     summary = await second.soak(planned)
     assert summary.verdict is Verdict.PASS, summary.why
     (resumed,) = second.of(Kind.RESUMED)
-    assert resumed["elapsed_s"] == pytest.approx(150, abs=11)
+    assert resumed["elapsed_s"] == pytest.approx(108, abs=6)
     own, ledger = summary.soak, summary.ledger
     assert own is not None
     assert ledger is not None
@@ -163,14 +163,20 @@ async def test_a_killed_soak_goes_on_with_its_figures_faults_and_ledger(tmp_path
     assert [(one.number, one.ended) for one in own.segments] == [(1, False), (2, True)]
     assert own.segments[1].from_s == own.segments[0].to_s
     assert own.segments[1].gap_s is not None
-    assert summary.duration_s == pytest.approx(300, abs=0.1)
+    assert summary.duration_s == pytest.approx(180, abs=0.1)
     load = summary.load
     assert load.attempted == load.ok + load.failed + load.unknown + load.shed + load.in_flight
-    assert load.attempted == pytest.approx(300 * 20, rel=0.02), "of both segments"
+    assert load.attempted == pytest.approx(180 * 20, rel=0.02), "of both segments"
     assert summary.latency_ms.response.count == load.ok
     names = [fault.name for fault in summary.faults]
     assert names[: len(before)] == before
     assert len(set(names)) == len(names), "no fault came twice"
+    counts = ("recovered", "unnoticed", "not_recovered", "trouble", "skipped")
+    assert sum(getattr(row, name) for row in own.fault_table for name in counts) == len(names)
+    told = [json.loads(line)["name"] for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
+    assert set(told) <= set(names)
+    assert len(set(told)) == len(told)
+    assert {row.entry for row in own.fault_table} == {"often"}
     assert all(window.fault in names for window in summary.error_windows)
     assert len(summary.error_windows) >= 5
     # Rows that were acknowledged after the last entry of the log are unknown, and found.
@@ -187,7 +193,7 @@ def cut_short(directory: Path) -> None:
 
 
 async def test_rows_after_the_last_entry_of_the_log_are_unknown_and_not_lost(tmp_path: Path):
-    planned = soak(rate="200/s", duration=60.0)
+    planned = soak(rate="100/s", duration=60.0)
     first = Soaking(tmp_path)
     await killed(first, planned, 40.5)
     cut_short(tmp_path)
@@ -198,14 +204,14 @@ async def test_rows_after_the_last_entry_of_the_log_are_unknown_and_not_lost(tmp
     assert summary.ledger is not None
     assert (summary.ledger.lost, summary.ledger.unexpected) == (0, 0)
     # One more was on its way when the last whole entry was written.
-    assert 100 < summary.soak.settled.unlogged == (summary.ledger.recovered or 0) - summary.ledger.unknown
+    assert 50 < summary.soak.settled.unlogged == (summary.ledger.recovered or 0) - summary.ledger.unknown
     assert summary.ledger.unknown <= 1
 
 
 async def test_a_soak_that_was_stopped_goes_on_without_a_loss(tmp_path: Path):
-    planned = soak(often(40.0))
+    planned = soak(often(25.0))
     first = Soaking(tmp_path)
-    first.at(100.0, first.bench.stop.set)
+    first.at(80.0, first.bench.stop.set)
     stopped = await first.soak(planned)
     assert (stopped.verdict, stopped.stopped_early) == (Verdict.UNKNOWN, True)
     second = Soaking(tmp_path, first)
@@ -218,8 +224,8 @@ async def test_a_soak_that_was_stopped_goes_on_without_a_loss(tmp_path: Path):
     assert [one.ended for one in own.segments] == [True, True]
     assert own.settled.unlogged == 0
     assert (ledger.lost, ledger.unexpected, ledger.unknown) == (0, 0, 0)
-    assert summary.load.ok > stopped.load.ok > 1500
-    assert summary.load.attempted == pytest.approx(300 * 20, rel=0.01)
+    assert summary.load.ok > stopped.load.ok > 1200
+    assert summary.load.attempted == pytest.approx(180 * 20, rel=0.01)
     names = [fault.name for fault in summary.faults]
     assert names[: len(stopped.faults)] == [fault.name for fault in stopped.faults]
 
@@ -260,22 +266,22 @@ async def test_an_engine_that_does_not_answer_holds_up_settling_and_nothing_else
 
 
 async def test_rows_lost_while_chaosbench_was_away_are_lost(tmp_path: Path):
-    planned = soak(rate="200/s", duration=60.0)
+    planned = soak(rate="100/s", duration=60.0)
     first = Soaking(tmp_path)
     await killed(first, planned, 40.5)
     second = Soaking(tmp_path, first)
-    second.database.loses = frozenset({5, 7000})
+    second.database.loses = frozenset({5, 3500})
     summary = await second.soak(planned)
     assert summary.ledger is not None
-    assert summary.ledger.lost_ids == (5, 7000)
+    assert summary.ledger.lost_ids == (5, 3500)
 
 
 async def test_until_stopped_ends_well_when_it_is_stopped(tmp_path: Path):
     rig = Soaking(tmp_path)
-    rig.at(120, rig.bench.stop.set)
+    rig.at(60, rig.bench.stop.set)
     summary = await rig.soak(soak(often(30.0), duration=math.inf))
     assert (summary.verdict, summary.stopped_early) == (Verdict.PASS, False), summary.why
-    assert summary.duration_s == pytest.approx(118.5, abs=1)
+    assert summary.duration_s == pytest.approx(58.5, abs=1)
     (started,) = rig.of(Kind.SCENARIO_STARTED)
     assert started["duration_s"] is None
     assert len(started["faults"]) == 1000  # type: ignore[arg-type]
@@ -288,7 +294,7 @@ async def test_a_budget_holds_faults_back_and_says_so(tmp_path: Path):
     rig = Soaking(tmp_path)
     summary = await rig.soak(soak(often(10.0), budget=Budget(2, 60.0)))
     t0s = [fault.injecting_at_s for fault in summary.faults if fault.injecting_at_s is not None]
-    assert 6 <= len(t0s) <= 12
+    assert 4 <= len(t0s) <= 7
     assert all(third - first >= 60 for first, third in zip(t0s, t0s[2:], strict=False))
     skipped = [fault.skipped for fault in summary.faults if fault.skipped]
     assert skipped
@@ -298,7 +304,7 @@ async def test_a_budget_holds_faults_back_and_says_so(tmp_path: Path):
 
 async def test_without_a_budget_there_are_more(tmp_path: Path):
     summary = await Soaking(tmp_path).soak(soak(often(10.0)))
-    assert len([fault for fault in summary.faults if fault.skipped is None]) > 15
+    assert len([fault for fault in summary.faults if fault.skipped is None]) > 8
 
 
 async def test_a_cool_down_counts_from_the_whole_cluster(tmp_path: Path):
@@ -324,9 +330,9 @@ def test_a_budget_is_a_whole_number_in_a_time(text: str):
 
 
 async def test_an_outage_without_end_in_sight_costs_no_memory(tmp_path: Path):
-    """Minutes stand for the hour: what is held after one is held after three."""
+    """Minutes stand for the hour: what is held after one is held after two."""
     rig = Soaking(tmp_path)
-    planned = soak(rate="20/s", duration=240.0, recovery=30.0, rollup=0.0)
+    planned = soak(rate="20/s", duration=160.0, recovery=30.0, rollup=0.0)
     sizes: list[int] = []
 
     def down() -> None:
@@ -342,12 +348,12 @@ async def test_an_outage_without_end_in_sight_costs_no_memory(tmp_path: Path):
 
     tracemalloc.start()
     rig.at(20, down)
-    rig.at(80, look)
-    rig.at(200, look)
-    rig.at(205, up)
+    rig.at(70, look)
+    rig.at(130, look)
+    rig.at(135, up)
     summary = await rig.soak(planned)
     tracemalloc.stop()
-    assert summary.load.shed > 3000
+    assert summary.load.shed > 2000
     assert summary.ledger is not None
     assert summary.ledger.attempted < 1500, "what is never sent takes no id"
     assert summary.ledger.lost == 0
