@@ -179,6 +179,10 @@ def wide(quick: bool) -> Iterator[Row]:
     yield from folding()
 
 
+def _workers(number: int) -> str:
+    return "1 worker" if number == 1 else f"{number} workers"
+
+
 def _ceilings(found: dict[int, list[Cost]]) -> Iterator[Row]:
     alone = [cost.rate for cost in found[0]]
     for workers in (1, 2):
@@ -190,7 +194,7 @@ def _ceilings(found: dict[int, list[Cost]]) -> Iterator[Row]:
             "in one process µs": [cost.worker_us for cost in found[0]],
             "coordinator ms/s": [cost.own_cpu_s / cost.seconds * 1e3 for cost in found[workers]],
         }
-        name = "1 worker" if workers == 1 else f"{workers} workers"
+        name = _workers(workers)
         yield measured(f"rate ceiling, {name}, against one process", ratios(rates, alone), "x", None, figures)
 
 
@@ -205,7 +209,7 @@ def _costs(found: dict[int, list[Cost]]) -> Iterator[Row]:
             "clock uncertainty ms": [cost.clock_ms for cost in found[workers]],
             "achieved/s": [cost.rate for cost in found[workers]],
         }
-        name = "1 worker" if workers == 1 else f"{workers} workers"
+        name = _workers(workers)
         yield measured(f"CPU a query above one process, all of {name}, at {RATE:,.0f}/s", above, "µs", None, figures)
 
 
@@ -215,6 +219,6 @@ def _idle(found: dict[int, list[Cost]]) -> Iterator[Row]:
     for workers in (1, 2):
         own = [cost.own_cpu_s / cost.seconds * 1e3 for cost in found[workers]]
         each = [cost.workers_cpu_s / cost.seconds * 1e3 / workers for cost in found[workers]]
-        name = "1 worker" if workers == 1 else f"{workers} workers"
+        name = _workers(workers)
         figures = {"each worker ms/s": each, "one process ms/s": alone}
         yield measured(f"coordinator's CPU without load, {name}", own, "ms/s", None, figures)

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from chaosbench.errors import UsageError
 from chaosbench.expectations import METRICS, parse_expectation
 from chaosbench.model.faults import Permits
-from chaosbench.model.scenario import STRICT, Expectation, Windows
+from chaosbench.model.scenario import STRICT, Expectation, Spread, Windows
 from chaosbench.scenarios.document import Document, Path_, closest, read
 from chaosbench.scenarios.entries import load_of
 from chaosbench.scenarios.fault_entries import faults_of
@@ -131,12 +131,7 @@ def _scenario(name: str, body: Any, defaults: dict[str, Any], document: Document
     spread, streams = load_of(merged.get("load"), at.get("load", path), document)
     duration = settings.duration if settings else math.inf
     if settings is not None:
-        _soak_problems(settings, path, at, document)
-        if spread is not None and (key := _soak_key(settings)):
-            said = f"{key}: the load of a soak is carried by one process: leave 'workers' and 'scheduler' out of 'load'"
-            document.add(
-                at.get(key, path), said + (", or write settle: 0s and rollup: 0s" if key == "duration" else "")
-            )
+        _soak_problems(settings, spread, path, at, document)
     shift = settings.shift if settings else 0.0
     permits = Permits()
     if settings is not None:
@@ -175,17 +170,13 @@ def _by_default(given: float | None, usual: float, body: _Body) -> float:
     return usual if body.duration >= DAY_S and body.trials == 1 else 0.0
 
 
-def _soak_key(body: _Body) -> str | None:
-    """The key that makes it a soak; None when it is none."""
-    for key in ("settle", "rollup"):
-        if getattr(body, key):
-            return key
-    usual = _by_default(body.settle, SETTLE_S, body) or _by_default(body.rollup, ROLLUP_S, body)
-    return "duration" if usual else None
-
-
-def _soak_problems(body: _Body, path: Path_, at: dict[str, Path_], document: Document) -> None:
-    """Trials end and are compared; a soak is one long trial."""
+def _soak_problems(body: _Body, spread: Spread | None, path: Path_, at: dict[str, Path_], document: Document) -> None:
+    """Trials end and are compared; a soak is one long trial, and its ledger is one process's."""
+    soak = _by_default(body.settle, SETTLE_S, body) or _by_default(body.rollup, ROLLUP_S, body)
+    if spread is not None and soak:
+        key = next((key for key in ("settle", "rollup") if getattr(body, key)), "duration")
+        said = f"{key}: the load of a soak is carried by one process: leave 'workers' and 'scheduler' out of 'load'"
+        document.add(at.get(key, path), said + (", or write settle: 0s and rollup: 0s" if key == "duration" else ""))
     if body.trials == 1:
         return
     for key in ("settle", "rollup"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC
 from pathlib import Path
 
-from chaosbench.clock import NS, Anchor, to_s
+from chaosbench.clock import NS, Anchor, iso, to_s
 from chaosbench.events import Event, Kind
 from chaosbench.model.containers import ContainerUse
 from chaosbench.recorder.recorder import Recorder
@@ -63,7 +63,7 @@ class ContainersFile:
         rows = {name: _row(use, self._before.get(name)) for name, use in sorted(uses.items())}
         if not rows:
             return
-        wall = self._anchor.date(now_ns).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        wall = iso(self._anchor.date(now_ns).astimezone(UTC))
         line = {"at_s": to_s(now_ns - recorder.started_ns), "wall": wall, "containers": rows}
         if self._file.write(json.dumps(line) + "\n", now_ns):
             self._before = uses

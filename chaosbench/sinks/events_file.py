@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from pathlib import Path
 
-from chaosbench.clock import NS, Anchor
+from chaosbench.clock import NS, Anchor, iso
 from chaosbench.events import Event
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.rolling import Rolled
@@ -70,8 +70,8 @@ class EventsFile:
 
 def event_line(event: Event, anchor: Anchor) -> str:
     """An event as a line of JSON; stamps of the run's clock (``*_ns``) become seconds since the anchor (``*_s``)."""
-    wall = anchor.date(event.at_ns).astimezone(UTC).isoformat(timespec="milliseconds")
-    row = {"t": anchor.since(event.at_ns), "wall": wall.replace("+00:00", "Z"), "kind": event.kind.value}
+    wall = iso(anchor.date(event.at_ns).astimezone(UTC))
+    row = {"t": anchor.since(event.at_ns), "wall": wall, "kind": event.kind.value}
     return json.dumps(row | _plain(event.data, anchor), default=str, ensure_ascii=False) + "\n"
 
 
