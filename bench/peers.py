@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,7 @@ _HERE = Path(__file__).parent
 _BUILTIN = {"select-only": "select-only", "tpcb-like": "tpcb-like"}
 _SPARE_S = 60.0
 _CONNECT_S = 0.01
-GOODBYE_S = 0.02
-"""For each client that is to come: the server may still be parting with as many, and the lab has no room for more."""
 _LONGEST_S = 120
-_REFUSALS = 3
 _enough: dict[tuple[int, int], int] = {}
 """Of a port and a number of clients: the ``--time`` that left pgbench enough of it once they were connected."""
 
@@ -54,19 +51,17 @@ def pgbench_connecting(report: str) -> float | None:
     return float(found[1]) / 1000 if found else None
 
 
-def pgbench(place: Place, workload: str, clients: int, seconds: int, environment: Mapping[str, str]) -> float:
-    """pgbench's transactions a second at full speed, over ``seconds`` at least: its ``--time`` includes connecting."""
+def pgbench(
+    place: Place, workload: str, clients: int, seconds: int, environment: Mapping[str, str], wait: Callable[[], None]
+) -> float:
+    """pgbench's transactions a second at full speed, over ``seconds`` at least: its ``--time`` includes connecting.
+
+    wait:  called before each run of it, returns when the server has room for its clients
+    """
     given = _enough.get((place.port, clients), seconds + math.ceil(clients * _CONNECT_S))
-    refused = 0
     while given <= _LONGEST_S:
-        time.sleep(clients * GOODBYE_S)
-        try:
-            report = output(pgbench_command(place, workload, clients, given), environment, given + _SPARE_S)
-        except UndeterminedError as error:
-            refused += 1
-            if refused > _REFUSALS or "could not create connection" not in str(error):
-                raise
-            continue
+        wait()
+        report = output(pgbench_command(place, workload, clients, given), environment, given + _SPARE_S)
         connecting = pgbench_connecting(report)
         if connecting is not None and given - connecting >= seconds:
             _enough[place.port, clients] = given

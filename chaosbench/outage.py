@@ -11,11 +11,13 @@ there that the rule above admits. Pure: it is fed stamps in order of done.
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 
 _KEPT = 50_000
-"""Acknowledgements remembered: 10 s at 5,000/s, so that a write which hung that long may still move T1 back."""
+"""Acknowledgements remembered at least: 10 s at 5,000/s, so that a write which hung that long may still move T1 back;
+and twice as many at most, 16 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,15 @@ class Gap:
 class WriteOutage:
     """Watches the writes from one fault's T0 on."""
 
-    __slots__ = ("_acks", "_gap", "_last_ack_ns", "_sealed", "_t1_ns", "t0_ns")
+    __slots__ = ("_done_ns", "_gap", "_intended_ns", "_last_ack_ns", "_sealed", "_t1_ns", "t0_ns")
 
     def __init__(self, t0_ns: int) -> None:
         self.t0_ns = t0_ns
         self._t1_ns: int | None = None
         self._last_ack_ns = t0_ns
         self._gap = Gap(t0_ns, t0_ns)
-        self._acks: deque[tuple[int, int]] = deque(maxlen=_KEPT)
+        self._intended_ns = array("q")
+        self._done_ns = array("q")
         self._sealed: tuple[int | None, Gap] | None = None
 
     def ack(self, intended_ns: int, done_ns: int) -> None:
@@ -50,20 +53,28 @@ class WriteOutage:
             return
         if done_ns - self._last_ack_ns > self._gap.length_ns:
             self._gap = Gap(self._last_ack_ns, done_ns)
-            self._acks.clear()
+            self._forget(len(self._done_ns))
         self._last_ack_ns = done_ns
-        if not self._acks or self._worth_keeping(intended_ns, self._acks[-1][0]):
-            self._acks.append((intended_ns, done_ns))
+        if self._worth_keeping(intended_ns):
+            self._intended_ns.append(intended_ns)
+            self._done_ns.append(done_ns)
+            if len(self._done_ns) > 2 * _KEPT:
+                self._forget(_KEPT)
 
-    def _worth_keeping(self, intended_ns: int, newest_ns: int) -> bool:
+    def _worth_keeping(self, intended_ns: int) -> bool:
         """Whether an acknowledgement could still turn out to be the first that T6's rule admits.
 
-        One that is intended before a remembered one, and done after it, never is. Before T1 is known the newest
-        are kept (a write that hung may put T1 into the past), after that the first.
+        One that is intended before a remembered one, and done after it, never is; nor is any after one that is
+        admitted now, for T1 moves back only. Before T1 is known the newest are kept: a write that hung may put it
+        into the past.
         """
-        if intended_ns <= newest_ns:
-            return False
-        return len(self._acks) < _KEPT or self._t1_ns is None or newest_ns < self._t1_ns
+        if not self._intended_ns:
+            return True
+        newest_ns = self._intended_ns[-1]
+        return intended_ns > newest_ns and (self._t1_ns is None or newest_ns < self._t1_ns)
+
+    def _forget(self, oldest: int) -> None:
+        del self._intended_ns[:oldest], self._done_ns[:oldest]
 
     def bad(self, intended_ns: int, done_ns: int) -> None:
         """A write that did not end ok."""
@@ -76,7 +87,7 @@ class WriteOutage:
     def seal(self, now_ns: int) -> None:
         """Nothing more is told of it: what it found stays as it is now, and what it remembers for that is let go."""
         self._sealed = self.t6_ns(now_ns), self.longest_gap(now_ns)
-        self._acks.clear()
+        self._forget(len(self._done_ns))
 
     @property
     def t1_ns(self) -> int | None:
@@ -99,7 +110,8 @@ class WriteOutage:
             return None
         if now_ns - self._last_ack_ns > self._gap.length_ns:
             return None  # the longest gap is the one that is still open
-        return next((done for intended, done in self._acks if intended >= self._t1_ns), None)
+        first = bisect_left(self._intended_ns, self._t1_ns)
+        return self._done_ns[first] if first < len(self._done_ns) else None
 
     def longest_gap(self, now_ns: int) -> Gap:
         """The longest stretch without an acknowledged write since T0, the open one included."""

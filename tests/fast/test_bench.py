@@ -106,12 +106,15 @@ def test_pgbench_is_given_more_time_until_connecting_leaves_enough(monkeypatch: 
 
     monkeypatch.setattr(peers, "output", output)
     monkeypatch.setattr(peers, "program", lambda name: name)
-    monkeypatch.setattr("bench.peers.time.sleep", lambda seconds: None)
-    assert peers.pgbench(Place("Pgpool", 1), "select-only", 250, 2, {}) == pytest.approx(3323.861412)
+    waited: list[int] = []
+    assert peers.pgbench(
+        Place("Pgpool", 1), "select-only", 250, 2, {}, lambda: waited.append(len(given))
+    ) == pytest.approx(3323.861412)
     assert given == ["--time=5", "--time=10"], "nothing told: twice as long; 10 - 4.5 s are enough"
+    assert waited == [0, 1], "each time the server must have room first"
     reports[:] = [reports[0]] * 10
     with pytest.raises(UndeterminedError, match="cannot connect 64 clients within 120 s"):
-        peers.pgbench(Place("Pgpool", 1), "select-only", 64, 2, {})
+        peers.pgbench(Place("Pgpool", 1), "select-only", 64, 2, {}, lambda: None)
 
 
 def test_reports_of_others_are_read():

@@ -109,4 +109,15 @@ def test_a_late_failure_is_found_although_more_was_acknowledged_than_is_kept(
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEPT", 500)
     outage = watched(*acks(1010, 80_000), *bads(50_000, 60_000))
-    assert len(outage._acks) == 500
+    assert 500 <= len(outage._done_ns) <= 1000
+    assert len(outage._intended_ns) == len(outage._done_ns)
+
+
+def test_once_writes_are_back_nothing_more_is_remembered() -> None:
+    """A soak follows a fault's writes until the next fault comes, which may take an hour."""
+    outage = watched(*acks(900, 1200), *bads(1200, 2000), *acks(2000, 3000))
+    remembered = len(outage._done_ns)
+    for _, intended, done in acks(3000, 90_000):
+        outage.ack(intended, done)
+    assert len(outage._done_ns) == remembered <= 2
+    assert (outage.t1_ns, outage.t6_ns(90_000)) == (1200, 2002)

@@ -263,7 +263,7 @@ def test_a_sealed_outage_says_the_same_and_remembers_nothing():
     before = outage.t1_ns, outage.t6_ns(100), outage.longest_gap(100)
     outage.seal(100)
     assert (outage.t1_ns, outage.t6_ns(10_000), outage.longest_gap(10_000)) == before
-    assert not outage._acks
+    assert not outage._done_ns
 
 
 def test_observations_before_the_oldest_fault_are_reduced_to_how_things_stood():
