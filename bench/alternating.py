@@ -22,6 +22,7 @@ from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine, without_gc_pauses
 from chaosbench.engine.session import PostgresConnect
+from chaosbench.engine.statement import prepared
 from chaosbench.events import Kind
 from chaosbench.model.cluster import Address
 from chaosbench.model.scenario import Windows
@@ -121,7 +122,7 @@ def _select(gate: Gate) -> Callable[[Any, random.Random], Any]:
     """select-only as the workload has it, behind the gate."""
 
     async def opener(connection: asyncpg.Connection[Any], rng: random.Random) -> Call:
-        fetch = (await connection.prepare(SELECT)).fetchval
+        fetch = await prepared(connection, SELECT)
         draw = rng.random
 
         async def call(attempt: Attempt) -> None:

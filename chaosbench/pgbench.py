@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chaosbench.engine import Attempt, Operation
+from chaosbench.engine.statement import prepared
 from chaosbench.outcome import OpClass
 
 ACCOUNTS = 100_000
@@ -37,7 +38,7 @@ def select(scale: int) -> Opener:
     """select-only: one account's balance by primary key."""
 
     async def opener(connection: Any, rng: random.Random) -> Call:
-        fetch = (await connection.prepare(_SELECT)).fetchval
+        fetch = await prepared(connection, _SELECT)
         draw, accounts = rng.random, ACCOUNTS * scale
 
         async def call(attempt: Attempt) -> None:
@@ -53,11 +54,11 @@ def transaction(scale: int, *, full: bool) -> Opener:
 
     async def opener(connection: Any, rng: random.Random) -> Call:
         execute = connection.execute
-        update = (await connection.prepare(_UPDATE_ACCOUNT)).fetchval
-        select = (await connection.prepare(_SELECT)).fetchval
-        history = (await connection.prepare(_HISTORY)).fetchval
-        teller = (await connection.prepare(_UPDATE_TELLER)).fetchval if full else None
-        branch = (await connection.prepare(_UPDATE_BRANCH)).fetchval if full else None
+        update = await prepared(connection, _UPDATE_ACCOUNT)
+        select = await prepared(connection, _SELECT)
+        history = await prepared(connection, _HISTORY)
+        teller = await prepared(connection, _UPDATE_TELLER) if full else None
+        branch = await prepared(connection, _UPDATE_BRANCH) if full else None
         draw = rng.random
 
         async def call(attempt: Attempt) -> None:

@@ -203,16 +203,26 @@ class Faults:
             if record.injection is None or record.injection.heal_error is None:
                 self._gate.leave(plan.name)
 
+    def let_go(self, record: FaultRecord) -> None:
+        """Nothing more is to be learnt of a fault: what comes from now on is not its own. It is no record any more."""
+        self._unwatch(record, self._clock.now())
+        self.records.remove(record)
+
     def _close_earlier(self, now_ns: int) -> None:
         """A fault that is healed and whose writes are back is over: what comes now is the next one's."""
         for other in tuple(self._watched):
             outage, injection = other.outage, other.injection
             healed = injection is not None and injection.healed_ns is not None
             if outage is not None and healed and (outage.t1_ns is None or outage.t6_ns(now_ns) is not None):
-                other.outage_ns = now_ns
-                self._recorder.unwatch(outage)
-                outage.seal(now_ns)
-                self._watched.remove(other)
+                self._unwatch(other, now_ns)
+
+    def _unwatch(self, record: FaultRecord, now_ns: int) -> None:
+        if record not in self._watched or record.outage is None:
+            return
+        record.outage_ns = now_ns
+        self._recorder.unwatch(record.outage)
+        record.outage.seal(now_ns)
+        self._watched.remove(record)
 
     def _heard(self, record: FaultRecord, event: Event) -> None:
         """Follow the fault's life by its events: they come at its stamps, also when it goes wrong."""

@@ -27,7 +27,7 @@ from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.stored import restored, stored, together
 from chaosbench.scenarios import rollups
 from chaosbench.scenarios.consistency import consistency, handed_over, take_over, with_earlier
-from chaosbench.scenarios.fault_table import FaultTable, cut_off
+from chaosbench.scenarios.fault_table import KEPT, FaultTable, cut_off
 from chaosbench.scenarios.faults import Faults
 from chaosbench.scenarios.ledger_keeping import LedgerKeeping, ledger_of, settled_report
 from chaosbench.scenarios.reconcile import settled_so_far
@@ -92,7 +92,7 @@ class Keeping:
         bench, state, ledger = self._bench, self._earlier_state, context.ledger
         self._ledger, self._recorder, self._faults, self._so_far = ledger, recorder, faults, so_far
         self._context, self._watch, self._warnings = context, watch, warnings
-        self._telling = Telling(faults, recorder, watch, bench, self._table)
+        self._telling = Telling(faults, recorder, watch, bench, self._table, 0 if self._scenario.soak else KEPT)
         self._segments = Segments((), 0, None)
         if state is None:
             return

@@ -1,15 +1,15 @@
 """Each fault's figures once it is over: told, written to ``faults.jsonl``, counted; memory for the newest only.
 
 A fault is over when it is healed, writes are back, the observers have seen a whole cluster, and what it may still
-have caused has had its time (``tying.AFTERMATH_NS``). What is told then stands in ``faults.jsonl``; the summary looks
-at the faults that are still remembered in full once more.
+have caused has had its time (``tying.AFTERMATH_NS``). What is told then stands in ``faults.jsonl``. Of a soak that is
+the last word; otherwise the summary looks once more at those of the newest faults that are remembered.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -20,15 +20,15 @@ from chaosbench.model.report import ErrorWindow, FaultReport
 from chaosbench.observers.watch import Watch
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios.fault_report import Scene, fault_report
-from chaosbench.scenarios.fault_table import KEPT, FaultTable, nearest, result
+from chaosbench.scenarios.fault_table import FaultTable, nearest, result
 from chaosbench.scenarios.faults import FaultRecord, Faults
-from chaosbench.scenarios.tying import AFTERMATH_NS, tied
+from chaosbench.scenarios.tying import AFTERMATH_NS, reach, tied
 
 if TYPE_CHECKING:
     from chaosbench.scenarios.run import Bench
 
 FAULTS = "faults.jsonl"
-_FORGET_NS = 3600 * NS
+_FORGET_NS = 300 * NS
 _BEFORE_NS = 60 * NS
 """Observations from so long before the oldest fault that is remembered are kept."""
 
@@ -38,16 +38,20 @@ _REPORT: TypeAdapter[FaultReport] = TypeAdapter(FaultReport)
 class Telling:
     """Looks at the faults of one scenario, about once a second.
 
-    told:  reports of faults that are over and still remembered in full, by name
+    remembered:  so many of the newest faults are kept with all that was observed of them, when they are over
+    told:        their reports, by name
     """
 
-    def __init__(self, faults: Faults, recorder: Recorder, watch: Watch, bench: Bench, table: FaultTable) -> None:
+    def __init__(
+        self, faults: Faults, recorder: Recorder, watch: Watch, bench: Bench, table: FaultTable, remembered: int
+    ) -> None:
         self._faults = faults
         self._recorder = recorder
         self._watch = watch
         self._anchor = bench.anchor
         self._hub = bench.hub
         self._table = table
+        self._remembered = remembered
         self._path = bench.directory / FAULTS if bench.directory else None
         self._forgot_ns = recorder.began_ns
         self.told: dict[str, FaultReport] = {}
@@ -133,15 +137,21 @@ class Telling:
             self._hub.say(Kind.WARNING, text=f"{self._path} could not be written: {error.strerror}")
 
     def _forget(self) -> None:
-        """Remember the newest in full; of the others their reports, and nothing that was observed."""
-        records = self._faults.records
-        if len(records) <= KEPT:
-            return
-        for record in [record for record in records if record.told][: len(records) - KEPT]:
-            records.remove(record)
-            with suppress(KeyError):
-                self._table.keep(self.told.pop(record.plan.name))
+        """Remember the newest; of the others their reports, and nothing that was observed."""
+        over = [record for record in self._faults.records if record.told]
+        for record in over[: max(0, len(over) - self._remembered)]:
+            if self._still_needed(record):
+                continue
+            self._faults.let_go(record)
+            self._table.keep(self.told.pop(record.plan.name))
         self._forget_seen(self._recorder.clock.now())
+
+    def _still_needed(self, record: FaultRecord) -> bool:
+        """To tell its error windows from those of a fault that came meanwhile; or to heal it after the load."""
+        if record.injection is not None and record.injection.heal_error is not None:
+            return True
+        t0s = [other.outage.t0_ns for other in self._faults.records if not other.told and other.outage is not None]
+        return reach(record)[1] >= min(t0s, default=sys.maxsize)
 
     def _forget_seen(self, now_ns: int) -> None:
         self._forgot_ns = now_ns

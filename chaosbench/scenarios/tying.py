@@ -21,7 +21,9 @@ def tied(windows: tuple[Window, ...], faults: tuple[FaultRecord, ...], start_ns:
     healed and writes were back. Of several, it is the last one injected before
     the window's first error was seen.
     """
-    reaches = sorted((_reach(record) for record in faults if record.outage is not None), reverse=True)
+    reaches = sorted(
+        ((*reach(record), record.plan.name) for record in faults if record.outage is not None), reverse=True
+    )
 
     def opener(window: Window) -> str | None:
         return window.fault or next(
@@ -31,15 +33,16 @@ def tied(windows: tuple[Window, ...], faults: tuple[FaultRecord, ...], start_ns:
     return tuple(_window(window, opener(window), start_ns) for window in windows)
 
 
-def _reach(record: FaultRecord) -> tuple[int, int, str]:
+def reach(record: FaultRecord) -> tuple[int, int]:
+    """From when until when a fault can open windows; the end is ``sys.maxsize`` while it is not over."""
     outage, injection = record.outage, record.injection
     if outage is None:
-        return (0, 0, record.plan.name)
+        return (0, 0)
     healed_ns = injection.healed_ns if injection else None
     back_ns = outage.t6_ns(outage.last_ack_ns)
     if healed_ns is None or (outage.t1_ns is not None and back_ns is None):
-        return (outage.t0_ns, sys.maxsize, record.plan.name)
-    return (outage.t0_ns, max(healed_ns, back_ns or 0) + AFTERMATH_NS, record.plan.name)
+        return (outage.t0_ns, sys.maxsize)
+    return (outage.t0_ns, max(healed_ns, back_ns or 0) + AFTERMATH_NS)
 
 
 def _window(window: Window, fault: str | None, start_ns: int) -> ErrorWindow:

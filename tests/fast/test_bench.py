@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from bench import peers, results
@@ -17,11 +15,11 @@ from bench.memory import slope
 from bench.open_loop import lateness_while_free
 from bench.results import Report, Section, Target, Verdict, markdown, measured, merge, ratios, read, write
 from bench.rows import NAMES
-from bench.stand_in import Backend, Server
 from bench.surroundings import Place
 from chaosbench.errors import UndeterminedError
 from chaosbench.histogram import Histogram
 from chaosbench.sinks.interval_log import line
+from tests.stalling import stalling
 
 ROOT = Path(__file__).parents[2]
 
@@ -172,25 +170,8 @@ def test_a_file_is_looked_at_as_it_would_be_kept(tmp_path: Path):
     assert 0 < found.quiet_line < 2 * found.size / 40, "one line of all forty"
 
 
-@asynccontextmanager
-async def stalling():
-    server = Server()
-    listener = await asyncio.get_running_loop().create_server(lambda: Backend(server), "127.0.0.1", 0)
-    async with listener:
-        port = listener.sockets[0].getsockname()[1]
-        connections = [
-            await asyncpg.connect(host="127.0.0.1", port=port, user="u", database="d", ssl=False) for _ in range(3)
-        ]
-        try:
-            yield connections
-        finally:
-            for connection in connections:
-                connection.terminate()
-            await asyncio.sleep(0)
-
-
 async def test_the_stand_in_answers_stalls_and_releases():
-    async with stalling() as (one, two, steering):
+    async with stalling(3) as (one, two, steering):
         fetches = [(await each.prepare("SELECT abalance FROM t WHERE aid = $1")).fetchval for each in (one, two)]
         assert await fetches[0](7) == 0
         await steering.execute("STALL")
