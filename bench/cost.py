@@ -73,6 +73,7 @@ def _programs(lab: Lab, rate: float | None, whole: int) -> dict[str, Program]:
     locust = login | peers.locust_environment(place, USERS, rate)
     return {
         OURS: Program([sys.executable, "-m", "bench.child", "engine", arguments], _our_rate, login),
+        "the bare loop": Program([sys.executable, "-m", "bench.child", "bare", arguments], _our_rate, login),
         "Locust": Program(peers.locust_command(USERS, whole), peers.locust_rate, locust),
         "pgbench": Program(
             peers.pgbench_command(place, "select-only", USERS, whole, rate), peers.pgbench_rate, login

@@ -162,11 +162,14 @@ async def engine(asked: Load) -> Taken:
     return taken
 
 
-Client = Callable[[Any, random.Random, list[int], int, int], Coroutine[Any, Any, None]]
+Client = Callable[[Any, random.Random, list[int], int, Load], Coroutine[Any, Any, None]]
 
 
 async def bare(asked: Load) -> Taken:
-    """What one would write by hand: a loop for each connection, which counts its rounds and records nothing else."""
+    """What one would write by hand: a loop for each connection, which counts its rounds and records nothing else.
+
+    With a rate each client sleeps until its next turn (select-only).
+    """
     connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
     who = login()
 
@@ -181,13 +184,13 @@ async def bare(asked: Load) -> Taken:
                 ssl=False,
             )
 
-    client = CLIENTS[asked.workload]
+    client = CLIENTS[asked.workload] if asked.rate is None else _paced
     done = [0] * asked.clients
     async with asyncio.timeout(CONNECT_S):
         connections = await asyncio.gather(*(connect() for _ in range(asked.clients)))
     async with without_gc_pauses():
         tasks = [
-            asyncio.create_task(client(connection, random.Random(number), done, number, asked.scale))
+            asyncio.create_task(client(connection, random.Random(number), done, number, asked))
             for number, connection in enumerate(connections)
         ]
         await asyncio.sleep(WARM_UP_S)
@@ -200,15 +203,31 @@ async def bare(asked: Load) -> Taken:
     return taken
 
 
-async def _select_only(connection: Any, rng: random.Random, done: list[int], number: int, scale: int) -> None:
-    fetch = (await connection.prepare("SELECT abalance FROM pgbench_accounts WHERE aid = $1")).fetchval
-    draw, accounts = rng.random, ACCOUNTS * scale
+_SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
+
+
+async def _select_only(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
+    fetch = (await connection.prepare(_SELECT)).fetchval
+    draw, accounts = rng.random, ACCOUNTS * asked.scale
     while True:
         await fetch(int(draw() * accounts) + 1)
         done[number] += 1
 
 
-async def _tpcb_like(connection: Any, rng: random.Random, done: list[int], number: int, scale: int) -> None:
+async def _paced(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
+    assert asked.rate is not None
+    fetch = (await connection.prepare(_SELECT)).fetchval
+    draw, accounts, now = rng.random, ACCOUNTS * asked.scale, asyncio.get_running_loop().time
+    due = now() + number / asked.rate
+    while True:
+        await asyncio.sleep(due - now())
+        await fetch(int(draw() * accounts) + 1)
+        done[number] += 1
+        due += asked.clients / asked.rate
+
+
+async def _tpcb_like(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
+    scale = asked.scale
     account, select, teller, branch, history = [
         (await connection.prepare(sql)).fetchval
         for sql in (

@@ -72,10 +72,11 @@ def slope(values: Sequence[float]) -> float:
 
 
 def memory(quick: bool) -> Iterator[Row]:
-    """One stretch, after as long a warm-up: allocators take a while to have all that they will ever need."""
-    asked_s = 30 if quick else 120
+    """One stretch after a warm-up: allocators take a while to have all that they will ever need."""
+    warm_up, seconds = (30, 30) if quick else (180, 600)
     with stand_in() as port:
-        grown = call("memory", Stretch(port=port, warm_up=asked_s, seconds=asked_s), Grown, _LOGIN, 2 * asked_s + 60)
+        asked = Stretch(port=port, warm_up=warm_up, seconds=seconds)
+        grown = call("memory", asked, Grown, _LOGIN, warm_up + seconds + 60)
     seen = grown.resident_mb
     figures = {
         "seconds": [float(len(seen))],

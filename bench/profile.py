@@ -16,7 +16,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -29,6 +29,7 @@ from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine
 from chaosbench.engine.source import Book, ClosedSource
+from chaosbench.engine.statement import Statement, prepared
 from chaosbench.model.scenario import Windows
 from chaosbench.pgbench import READ
 from chaosbench.recorder.recorder import Recorder
@@ -36,6 +37,8 @@ from chaosbench.workload import Running
 
 ROUNDS, REPEATS, CLIENTS, TURNS = 15, 50_000, 8, 25
 _SLICE_S = 0.2
+_SQL = "SELECT abalance FROM t WHERE aid = $1"
+SAVED = "saved: what asyncpg's `fetchval` does before its protocol gets a query"
 
 
 class GivesWay:
@@ -152,6 +155,7 @@ async def _measured(done: Callable[[], int]) -> float:
 
 async def in_place(port: int, parts: dict[str, Callable[[], object]]) -> dict[str, float]:
     """What each piece adds to a query of a bare asyncpg loop: between two queries its code and data are in no cache.
+    And what is saved by going to asyncpg's protocol at once.
 
     All in one process, in turn, many times; the median of the differences.
     """
@@ -159,19 +163,20 @@ async def in_place(port: int, parts: dict[str, Callable[[], object]]) -> dict[st
         await asyncpg.connect(host="127.0.0.1", port=port, user="bench", database="bench", ssl=False)
         for _ in range(CLIENTS)
     ]
-    fetches = [(await each.prepare("SELECT abalance FROM t WHERE aid = $1")).fetchval for each in connections]
+    public = [(await each.prepare(_SQL)).fetchval for each in connections]
+    short = [await prepared(each, _SQL) for each in connections]
     done, going = [0] * CLIENTS, [True]
 
-    async def client(number: int, piece: Callable[[], object]) -> None:
-        fetch, draw = fetches[number], random.Random(number).random
+    async def client(number: int, piece: Callable[[], object], fetch: Statement) -> None:
+        draw = random.Random(number).random
         while going[0]:
             piece()
             await fetch(int(draw() * 100_000) + 1)
             done[number] += 1
 
-    async def turn(piece: Callable[[], object]) -> float:
+    async def turn(piece: Callable[[], object], fetches: Sequence[Statement]) -> float:
         going[0] = True
-        tasks = [asyncio.create_task(client(number, piece)) for number in range(CLIENTS)]
+        tasks = [asyncio.create_task(client(number, piece, fetches[number])) for number in range(CLIENTS)]
         found = await _measured(lambda: sum(done))
         going[0] = False
         await asyncio.gather(*tasks)
@@ -179,17 +184,18 @@ async def in_place(port: int, parts: dict[str, Callable[[], object]]) -> dict[st
 
     def nothing() -> None: ...
 
-    found: dict[str, list[float]] = {name: [] for name in parts}
+    found: dict[str, list[float]] = {name: [] for name in (*parts, SAVED)}
     for _ in range(TURNS):
-        plain = await turn(nothing)
+        plain = await turn(nothing, public)
+        found[SAVED].append(await turn(nothing, short) - plain)
         for name, piece in parts.items():
-            found[name].append(await turn(piece) - plain)
+            found[name].append(await turn(piece, public) - plain)
     for each in connections:
         each.terminate()
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-async def measure(port: int) -> list[tuple[str, float, float | None]]:
+async def measure(port: int) -> list[tuple[str, float | None, float | None]]:
     """Every line of the table: what, µs alone, µs in its place."""
     connection = await asyncpg.connect(host="127.0.0.1", port=port, user="bench", database="bench", ssl=False)
     parts = pieces(connection)
@@ -202,16 +208,16 @@ async def measure(port: int) -> list[tuple[str, float, float | None]]:
     after = os.times()
     kernel = (after.system - before.system) / (after.system - before.system + after.user - before.user)
     bare_us = statistics.median(one for one, _ in pairs)
+    above_us = statistics.median(both - one for one, both in pairs)
+    rest = "the rest: the worker's loop, two coroutines more between it and the driver"
     return [
         *((name, alone[name], placed[name]) for name in parts),
-        (
-            "the rest: the worker's loop, two coroutines more between it and the driver",
-            whole - plain - sum(alone.values()),
-            None,
-        ),
-        ("**the engine, all of it**", whole - plain, statistics.median(both - one for one, both in pairs)),
+        (rest, whole - plain - sum(alone.values()), None),
+        ("**all of it**", whole - plain, above_us - placed[SAVED]),
+        (SAVED, None, placed[SAVED]),
+        ("**the engine above a bare loop**", None, above_us),
         ("a bare loop: random number, counter; in its place: driver, event loop, kernel", plain, bare_us),
-        ("... of which in the kernel", 0.0, bare_us * kernel),
+        ("... of which in the kernel", None, bare_us * kernel),
     ]
 
 
@@ -222,7 +228,11 @@ def main() -> None:
         lines = uvloop.run(measure(port))
     print("| what | µs alone | µs in its place |\n| --- | --- | --- |")
     for name, alone, placed in lines:
-        print(f"| {name} | {alone:.2f} | {'' if placed is None else f'{placed:.1f}'} |")
+        print(f"| {name} | {_shown(alone, 2)} | {_shown(placed, 1)} |")
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":
