@@ -38,8 +38,10 @@ from chaosbench.sinks.table import Setting, sinks_of
 from chaosbench.workload import WORKLOADS, Context
 
 _SETTINGS = TypeAdapter(StreamSettings)
-WARM_UP_S = 0.3
+WARM_UP_S = 1.0
 CONNECT_S = 60.0
+_TIMEOUT = "60s"
+"""Clients that wait for one row wait for seconds, and the others that are compared have no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,17 +154,35 @@ def only_successes(recorder: Recorder) -> None:
 async def engine(asked: Load) -> Taken:
     """The engine: closed loop, or open loop when a rate is asked for."""
     clock = Clock()
-    made = Engine(Recorder(clock, Windows(), nobody), clock, "bench", lambda late_ns: None)
-    settings = stream(clients=asked.clients)
+    warming = Recorder(clock, Windows(), nobody)
+    made = Engine(warming, clock, "bench", lambda late_ns: None)
+    settings = stream(clients=asked.clients, timeout=_TIMEOUT)
     if asked.rate is not None:
-        settings = stream(rate=f"{asked.rate}/s", connections=asked.clients)
+        settings = stream(rate=f"{asked.rate}/s", connections=asked.clients, timeout=_TIMEOUT)
     async with running(made, settings, asked, clock) as recorder:
-        taken = await count(asked.seconds, lambda: succeeded(recorder))
+        # What began in the warm-up is counted there: with 250 clients that wait for one row, a seventh of all.
+        taken = await count(asked.seconds, lambda: succeeded(warming) + succeeded(recorder))
     only_successes(recorder)
     return taken
 
 
-Client = Callable[[Any, random.Random, list[int], int, Load], Coroutine[Any, Any, None]]
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client of the bare loop.
+
+    done:      counts the rounds of all, each at its number
+    prepared:  waited for once this one's statements are prepared: all begin together, as the engine's do
+    """
+
+    connection: Any
+    number: int
+    asked: Load
+    done: list[int]
+    prepared: asyncio.Barrier
+
+    def draw(self) -> Callable[[], float]:
+        """A source of random numbers of its own."""
+        return random.Random(self.number).random
 
 
 async def bare(asked: Load) -> Taken:
@@ -184,15 +204,17 @@ async def bare(asked: Load) -> Taken:
                 ssl=False,
             )
 
-    client = CLIENTS[asked.workload] if asked.rate is None else _paced
-    done = [0] * asked.clients
+    loop = LOOPS[asked.workload] if asked.rate is None else _paced
+    done, prepared = [0] * asked.clients, asyncio.Barrier(asked.clients + 1)
     async with asyncio.timeout(CONNECT_S):
         connections = await asyncio.gather(*(connect() for _ in range(asked.clients)))
     async with without_gc_pauses():
         tasks = [
-            asyncio.create_task(client(connection, random.Random(number), done, number, asked))
+            asyncio.create_task(loop(Client(connection, number, asked, done, prepared)))
             for number, connection in enumerate(connections)
         ]
+        async with asyncio.timeout(CONNECT_S):
+            await prepared.wait()
         await asyncio.sleep(WARM_UP_S)
         taken = await count(asked.seconds, lambda: sum(done))
         if any(task.done() for task in tasks):
@@ -206,39 +228,43 @@ async def bare(asked: Load) -> Taken:
 _SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
 
 
-async def _select_only(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
-    fetch = (await connection.prepare(_SELECT)).fetchval
-    draw, accounts = rng.random, ACCOUNTS * asked.scale
+async def _select_only(client: Client) -> None:
+    fetch = (await client.connection.prepare(_SELECT)).fetchval
+    draw, accounts, done, number = client.draw(), ACCOUNTS * client.asked.scale, client.done, client.number
+    await client.prepared.wait()
     while True:
         await fetch(int(draw() * accounts) + 1)
         done[number] += 1
 
 
-async def _paced(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
-    assert asked.rate is not None
-    fetch = (await connection.prepare(_SELECT)).fetchval
-    draw, accounts, now = rng.random, ACCOUNTS * asked.scale, asyncio.get_running_loop().time
-    due = now() + number / asked.rate
+async def _paced(client: Client) -> None:
+    rate, clients = client.asked.rate, client.asked.clients
+    assert rate is not None
+    fetch = (await client.connection.prepare(_SELECT)).fetchval
+    draw, accounts, now = client.draw(), ACCOUNTS * client.asked.scale, asyncio.get_running_loop().time
+    await client.prepared.wait()
+    due = now() + client.number / rate
     while True:
         await asyncio.sleep(due - now())
         await fetch(int(draw() * accounts) + 1)
-        done[number] += 1
-        due += asked.clients / asked.rate
+        client.done[client.number] += 1
+        due += clients / rate
 
 
-async def _tpcb_like(connection: Any, rng: random.Random, done: list[int], number: int, asked: Load) -> None:
-    scale = asked.scale
+async def _tpcb_like(client: Client) -> None:
+    connection, scale, done, number = client.connection, client.asked.scale, client.done, client.number
     account, select, teller, branch, history = [
         (await connection.prepare(sql)).fetchval
         for sql in (
             "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2",
-            "SELECT abalance FROM pgbench_accounts WHERE aid = $1",
+            _SELECT,
             "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2",
             "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2",
             "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)",
         )
     ]
-    draw, execute = rng.random, connection.execute
+    draw, execute = client.draw(), connection.execute
+    await client.prepared.wait()
     while True:
         aid, tid = int(draw() * ACCOUNTS * scale) + 1, int(draw() * TELLERS * scale) + 1
         bid, delta = int(draw() * scale) + 1, int(draw() * 10_001) - 5_000
@@ -252,4 +278,4 @@ async def _tpcb_like(connection: Any, rng: random.Random, done: list[int], numbe
         done[number] += 1
 
 
-CLIENTS: dict[str, Client] = {"select-only": _select_only, "tpcb-like": _tpcb_like}
+LOOPS: dict[str, Callable[[Client], Coroutine[Any, Any, None]]] = {"select-only": _select_only, "tpcb-like": _tpcb_like}

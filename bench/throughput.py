@@ -15,7 +15,7 @@ CLIENTS = (1, 8, 64, 250)
 AGAINST_PGBENCH = Target(">=", 1.0)
 AGAINST_BARE = Target(">=", 0.97)
 _SPARE_S = 90.0
-_SECONDS = 2
+_SECONDS = 4
 ROUNDS = 3
 
 

@@ -14,7 +14,7 @@ from chaosbench.model.soak import FaultRow, Segment, SettledReport
 SHOWN = 20
 """Faults of a soak that are shown one by one, the newest; the table has all."""
 
-_HEADS = ("recovered", "unnoticed", "not recovered", "trouble", "left out", "rows lost", "RTO median", "p90", "worst")
+_HEADS = ("faults", "unnoticed", "RTO p50", "p90", "worst")
 
 
 def faults_shown(summary: Summary) -> tuple[FaultReport, ...]:
@@ -37,7 +37,7 @@ def soak_lines(summary: Summary) -> Iterator[RenderableType]:
     if len(soak.segments) > 1:
         yield from map(_segment, soak.segments)
     if soak.fault_table:
-        yield _table(soak.fault_table)
+        yield fault_table(soak.fault_table)
     if soak.settled is not None:
         yield from _settled(soak.settled)
 
@@ -48,21 +48,36 @@ def _segment(segment: Segment) -> Text:
     return Text(f"  segment  {segment.number}: {segment.from_s:,.0f} s to {segment.to_s:,.0f} s{gap}{end}")
 
 
-def _table(rows: tuple[FaultRow, ...]) -> Table:
+def fault_table(rows: tuple[FaultRow, ...]) -> Table:
+    """All faults by entry and injector, in 80 columns."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("    all faults", no_wrap=True)
+    table.add_column("    all faults", overflow="fold")
     for head in _HEADS:
         table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", style="yellow")
     for row in rows:
-        counts = (row.recovered, row.unnoticed, row.not_recovered, row.trouble, row.skipped, row.lost_rows)
+        injected = row.recovered + row.unnoticed + row.not_recovered + row.trouble
         figures = (row.rto_s.median, row.rto_s.p90, row.rto_s.worst)
         name = row.entry if row.injector in row.entry else f"{row.entry}: {row.injector}"
         table.add_row(
             f"    {name}",
-            *(f"{count:,}" for count in counts),
+            f"{injected:,}",
+            f"{row.unnoticed:,}",
             *("-" if value is None else f"{value:.2f}" for value in figures),
+            _remarkable(row),
         )
     return table
+
+
+def _remarkable(row: FaultRow) -> str:
+    """What there is seldom; a column for each would be wider than a terminal."""
+    counts = {
+        "not recovered": row.not_recovered,
+        "in trouble": row.trouble,
+        "left out": row.skipped,
+        "rows lost": row.lost_rows,
+    }
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 def _settled(settled: SettledReport) -> Iterator[Text]:

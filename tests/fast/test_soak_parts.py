@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap64
+from rich.console import Console
 from summaries import FAULT
 
 from chaosbench.clock import Clock
@@ -23,6 +25,7 @@ from chaosbench.outage import WriteOutage
 from chaosbench.outcome import OpClass, Outcome
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.recorder.stored import difference, restored, stored, together
+from chaosbench.render.soak import fault_table
 from chaosbench.scenarios.fault_table import KEPT, WORST, FaultTable, nearest
 from chaosbench.scenarios.ledger_log import LedgerLog, caught_up, entries, packed, replayed
 from chaosbench.scenarios.reconcile import report_of
@@ -277,3 +280,19 @@ def test_observations_before_the_oldest_fault_are_reduced_to_how_things_stood():
     assert [change.at_ns for change in record.nodes] == [4, 5, 6, 7, 8, 9]
     append(KeyChange(10, 10, None, 10, "etcd1"))
     assert record.keys[-1].at_ns == 10, "observers go on telling the same record"
+
+
+def test_the_table_of_all_faults_fits_a_terminal():
+    table = FaultTable()
+    for number in range(30):
+        table.add("random-faults-of-all-kinds", replace(fault(number, 12345.67), injector="terminate-backends"))
+    skipped = replace(fault(31, 1.0), injector="terminate-backends", skipped="its time was over")
+    table.add("random-faults-of-all-kinds", skipped)
+    table.lost("often-3", 1234)
+    shown = Console(width=80, file=StringIO())
+    shown.print(fault_table(table.rows()))
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    words = text.split()
+    assert {"30", "12345.67", "out,", "1,234", "lost"} <= set(words)
+    assert "not" not in words, "what did not happen is not told"

@@ -1,4 +1,4 @@
-"""A soak of five minutes on the lab, killed once in the middle and gone on with: flat memory, nothing leaked, exact ledger.
+"""Five minutes of soak on the lab, killed once and gone on with: flat memory, nothing leaked, exact ledger.
 
 The rows are compared by this test itself: what stands in the table and in the checkpoints of every node, against what
 chaosbench says it acknowledged, lost and found.
