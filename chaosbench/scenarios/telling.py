@@ -116,15 +116,14 @@ class Telling:
         return tuple(reports)
 
     def _tied(self, records: list[FaultRecord]) -> tuple[ErrorWindow, ...]:
-        """The windows that these faults may have opened. Who opened one that is over is settled."""
+        """The windows that these faults may have opened. Whose each is, is settled: faults to come have a later T0."""
         t0s = [record.outage.t0_ns for record in records if record.outage is not None]
         if not t0s:
             return ()
         seen = tuple(window for window in self._recorder.windows() if window.seen_ns >= min(t0s))
         found = tied(seen, tuple(self._faults.records), self._recorder.started_ns)
         for window, told in zip(seen, found, strict=True):
-            if window.closed:
-                window.fault = told.fault
+            window.fault = told.fault
         return found
 
     def _write(self, reports: list[FaultReport]) -> None:
@@ -147,7 +146,7 @@ class Telling:
         self._forget_seen(self._recorder.clock.now())
 
     def _still_needed(self, record: FaultRecord) -> bool:
-        """To tell its error windows from those of a fault that came meanwhile; or to heal it after the load."""
+        """For its T0, which a fault that came meanwhile is seen against; or to heal it after the load."""
         if record.injection is not None and record.injection.heal_error is not None:
             return True
         t0s = [other.outage.t0_ns for other in self._faults.records if not other.told and other.outage is not None]

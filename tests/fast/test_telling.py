@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 from test_run import Rig, kill, pause, scenario
 from test_soak import Soaking, often, soak
 
+from chaosbench.clock import loop_clock
 from chaosbench.model.report import FaultReport
+from chaosbench.model.scenario import Windows
+from chaosbench.outcome import OpClass, Outcome
+from chaosbench.recorder.recorder import Recorder
 from chaosbench.scenarios import keeping
-from chaosbench.scenarios.fault_table import KEPT
+from chaosbench.scenarios.fault_table import KEPT, FaultTable
+from chaosbench.scenarios.faults import FaultRecord
+from chaosbench.scenarios.plan import planned
 from chaosbench.scenarios.scenario import ScheduledFault
 from chaosbench.scenarios.telling import Telling
 
@@ -65,3 +74,18 @@ async def test_otherwise_the_newest_are_looked_at_once_more(looks: list[tuple[li
     summary = await rig.run(*faults, duration=400.0)
     assert len(looks[-1][0]) == len(summary.faults) == 70
     assert scenario(*faults).soak is False
+
+
+async def test_an_error_window_that_is_still_open_when_its_fault_is_told_stays_that_faults():
+    clock = loop_clock()
+    recorder = Recorder(clock, Windows(), lambda event: None)
+    tally = recorder.tally("load", "select", OpClass.READ)
+    plan = next(planned(scenario((0.0, kill())), 1))
+    record = FaultRecord(plan, outage=recorder.watch(clock.now()))
+    await asyncio.sleep(1)
+    recorder.bad(tally, Outcome.FAILED, "57P01", clock.now(), clock.now(), clock.now())
+    bench: Any = SimpleNamespace(anchor=None, hub=None, directory=None)
+    faults: Any = SimpleNamespace(records=[record])
+    Telling(faults, recorder, None, bench, FaultTable(), 0)._tied([record])  # type: ignore[arg-type]
+    (window,) = recorder.windows()
+    assert (window.closed, window.fault) == (False, plan.name)
