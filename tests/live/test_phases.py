@@ -93,9 +93,11 @@ def run(directory: Path, lab: Path, fault: str, duration: str) -> Run:
 
 def agrees_with_the_logs(found: Run) -> None:
     phases, new = found.phases, found.fault["leader_after"]
-    stamps = [phases[f"t{number}_s"] for number in (0, 2, 3, 4, 5, 6, 7)]
+    stamps = [phases[f"t{number}_s"] for number in (0, 2, 3, 4, 5, 6)]
     assert None not in stamps
     assert stamps == sorted(stamps)
+    # The cluster may be whole before the load's clients are back, who wait up to a second before they try again.
+    assert phases["t7_s"] >= phases["t4_s"]
     assert phases["t0_s"] <= phases["t1_s"] <= phases["t6_s"]
     assert phases["hangs_at"] is None
     lengths = [phases[f"{name}_s"] for name in ("detection", "election", "promotion", "proxy", "client")]
