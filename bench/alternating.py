@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from bench.load import CONNECT_S, files_of_a_run, login, nobody, only_successes, stream
+from bench.load import CONNECT_S, SELECT, files_of_a_run, login, nobody, only_successes, stream
 from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine, without_gc_pauses
@@ -30,7 +30,6 @@ from chaosbench.pgbench import ACCOUNTS, READ, Call
 from chaosbench.recorder.recorder import Recorder
 from chaosbench.workload import Running
 
-SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
 _SETTLE_S = 0.02
 
 

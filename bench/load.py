@@ -38,6 +38,7 @@ from chaosbench.sinks.table import Setting, sinks_of
 from chaosbench.workload import WORKLOADS, Context
 
 _SETTINGS = TypeAdapter(StreamSettings)
+SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
 WARM_UP_S = 1.0
 CONNECT_S = 60.0
 _TIMEOUT = "60s"
@@ -156,12 +157,12 @@ async def engine(asked: Load) -> Taken:
     clock = Clock()
     warming = Recorder(clock, Windows(), nobody)
     made = Engine(warming, clock, "bench", lambda late_ns: None)
-    settings = stream(clients=asked.clients, timeout=_TIMEOUT)
-    if asked.rate is not None:
-        settings = stream(rate=f"{asked.rate}/s", connections=asked.clients, timeout=_TIMEOUT)
+    closed, open_ = {"clients": asked.clients}, {"rate": f"{asked.rate}/s", "connections": asked.clients}
+    settings = stream(timeout=_TIMEOUT, **(closed if asked.rate is None else open_))
     async with running(made, settings, asked, clock) as recorder:
         # What began in the warm-up is counted there: with 250 clients that wait for one row, a seventh of all.
         taken = await count(asked.seconds, lambda: succeeded(warming) + succeeded(recorder))
+    only_successes(warming)
     only_successes(recorder)
     return taken
 
@@ -225,11 +226,8 @@ async def bare(asked: Load) -> Taken:
     return taken
 
 
-_SELECT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
-
-
 async def _select_only(client: Client) -> None:
-    fetch = (await client.connection.prepare(_SELECT)).fetchval
+    fetch = (await client.connection.prepare(SELECT)).fetchval
     draw, accounts, done, number = client.draw(), ACCOUNTS * client.asked.scale, client.done, client.number
     await client.prepared.wait()
     while True:
@@ -240,7 +238,7 @@ async def _select_only(client: Client) -> None:
 async def _paced(client: Client) -> None:
     rate, clients = client.asked.rate, client.asked.clients
     assert rate is not None
-    fetch = (await client.connection.prepare(_SELECT)).fetchval
+    fetch = (await client.connection.prepare(SELECT)).fetchval
     draw, accounts, now = client.draw(), ACCOUNTS * client.asked.scale, asyncio.get_running_loop().time
     await client.prepared.wait()
     due = now() + client.number / rate
@@ -257,7 +255,7 @@ async def _tpcb_like(client: Client) -> None:
         (await connection.prepare(sql)).fetchval
         for sql in (
             "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2",
-            _SELECT,
+            SELECT,
             "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2",
             "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2",
             "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)",

@@ -24,7 +24,7 @@ import uvloop
 
 from bench.alternating import Turns, alternating
 from bench.calling import stand_in
-from bench.load import nobody, stream
+from bench.load import SELECT, nobody, stream
 from chaosbench.clock import Clock
 from chaosbench.engine import Attempt
 from chaosbench.engine.engine import Engine
@@ -37,7 +37,6 @@ from chaosbench.workload import Running
 
 ROUNDS, REPEATS, CLIENTS, TURNS = 15, 50_000, 8, 25
 _SLICE_S = 0.2
-_SQL = "SELECT abalance FROM t WHERE aid = $1"
 SAVED = "saved: what asyncpg's `fetchval` does before its protocol gets a query"
 
 
@@ -163,8 +162,8 @@ async def in_place(port: int, parts: dict[str, Callable[[], object]]) -> dict[st
         await asyncpg.connect(host="127.0.0.1", port=port, user="bench", database="bench", ssl=False)
         for _ in range(CLIENTS)
     ]
-    public = [(await each.prepare(_SQL)).fetchval for each in connections]
-    short = [await prepared(each, _SQL) for each in connections]
+    public = [(await each.prepare(SELECT)).fetchval for each in connections]
+    short = [await prepared(each, SELECT) for each in connections]
     done, going = [0] * CLIENTS, [True]
 
     async def client(number: int, piece: Callable[[], object], fetch: Statement) -> None:

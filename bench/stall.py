@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from bench.calling import call, stand_in
-from bench.load import nobody, stream
+from bench.load import SELECT, nobody, stream
 from bench.results import Row, Target, measured, ratios
 from chaosbench.clock import NS, Clock
 from chaosbench.engine.engine import CONNECTS_AT_ONCE, Engine, without_gc_pauses
@@ -146,7 +146,7 @@ async def bare(asked: Stalled) -> Drained:
             connection = await asyncpg.connect(
                 host="127.0.0.1", port=asked.port, user="bench", database="bench", ssl=False
             )
-            return (await connection.prepare("SELECT abalance FROM pgbench_accounts WHERE aid = $1")).fetchval
+            return (await connection.prepare(SELECT)).fetchval
 
     async def query(fetch: Any) -> None:
         await fetch(1)
